@@ -1,0 +1,3 @@
+"""See what your coding agent really sends."""
+
+__version__ = "0.1.0"

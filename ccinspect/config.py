@@ -1,0 +1,292 @@
+"""Settings: one pydantic model per block of `ccinspect.yaml`.
+
+Order of precedence: `CCINSPECT_SECTION__KEY` in the environment, the file, the defaults below. The
+descriptions here are the documentation: `docs/configuration.md` is generated from them.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from ccinspect.errors import ConfigError
+
+ENV_PREFIX = "CCINSPECT_"
+# Variables of ours that are no settings.
+RESERVED_ENV = {"CCINSPECT_CONFIG_DIR", "CCINSPECT_RUN_ID", "CCINSPECT_PROJECT", "CCINSPECT_TAGS"}
+
+_SIZE_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30}
+_AGE_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+def parse_size(value: object) -> int:
+    """Turn `500MB`, `2GiB` or a number into bytes. Raises ValueError."""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]i?)?b?\s*", str(value).lower())
+    if not match:
+        raise ValueError("a size is a number of bytes, or a number with a unit: 500MB, 2GiB")
+    return int(float(match[1]) * _SIZE_UNITS[match[2] or ""])
+
+
+def parse_age(value: object) -> float:
+    """Turn `30d`, `12h` or a number of seconds into seconds. Raises ValueError."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
+        return float(value)
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhdw])\s*", str(value).lower())
+    if not match:
+        raise ValueError("an age is a number of seconds, or a number with a unit: 30d, 12h, 45m")
+    return float(match[1]) * _AGE_UNITS[match[2]]
+
+
+def _regex(value: str) -> str:
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from error
+    return value
+
+
+Size = Annotated[int, BeforeValidator(parse_size)]
+Age = Annotated[float, BeforeValidator(parse_age)]
+Regex = Annotated[str, AfterValidator(_regex)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class Block(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DaemonConfig(Block):
+    autostart: bool = Field(True, description="`run` starts the daemon in the background when none runs.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
+    log_format: Literal["human", "json"] = Field(
+        "human", description="How log lines are written: for people, or one JSON object a line."
+    )
+    log_max_bytes: Size = Field(5_000_000, description="Size at which the log file is rotated; three old ones are kept.")
+    journald: bool = Field(False, description="Also send log lines to the systemd journal.")
+
+
+class ReadinessConfig(Block):
+    url: str | None = Field(
+        None, description="Fetched once at start to see whether the internet is reachable; a failure is only a warning."
+    )
+
+
+class ViewConfig(Block):
+    max_flows: int = Field(1000, ge=1, description="Newest flows that mitmweb keeps in memory.")
+    max_bytes: Size = Field(
+        32_000_000, description="Bytes of bodies that mitmweb keeps in memory, all its flows together."
+    )
+
+
+class ReverseTarget(Block):
+    port: Port = Field(description="Port on 127.0.0.1 to listen on.")
+    upstream: str = Field(
+        pattern=r"^https?://[^/?#]+/?$", description="Where its requests go: `http://host[:port]` or `https://...`."
+    )
+
+
+class SecretSource(Block):
+    command: str | None = Field(None, description="Shell command whose output (stripped) is the secret.")
+    file: Path | None = Field(None, description="File whose content (stripped) is the secret.")
+
+
+class InspectorConfig(Block):
+    reverse_port: Port = Field(4000, description="Port of the reverse-proxy listener on 127.0.0.1; 0 picks a free one.")
+    proxy_port: Port = Field(4080, description="Port of the forward-proxy listener on 127.0.0.1; 0 picks a free one.")
+    web_port: Port = Field(8083, description="Port of mitmweb's user interface on 127.0.0.1; 0 picks a free one.")
+    web_password: str | SecretSource | None = Field(
+        None,
+        description="Password of mitmweb: a string, `{command: ...}` or `{file: ...}`. "
+        "Without one, a random token is made once and kept.",
+    )
+    passthrough_hosts: list[Regex] = Field(
+        [],
+        description="Regular expressions of `host:port` that are tunnelled without decryption; "
+        "their flows are recorded as opaque.",
+    )
+    upstream_ca: Path | None = Field(
+        None, description="PEM file of further certificate authorities to trust upstream, beside the system's own."
+    )
+    connect_to: dict[str, str] = Field(
+        {},
+        description="Where to really connect, like curl's `--connect-to`: "
+        "`api.example.com:443: 127.0.0.1:8443`. TLS still verifies the name asked for.",
+    )
+    reverse_targets: list[ReverseTarget] = Field([], description="Further reverse listeners, each for one upstream.")
+    mitmproxy: dict[str, Any] = Field(
+        {}, description="Any option of mitmproxy by its own name, for example `stream_large_bodies` or `ignore_hosts`."
+    )
+    readiness: ReadinessConfig = Field(default_factory=ReadinessConfig, description="Probe made once at start.")
+    view: ViewConfig = Field(default_factory=ViewConfig, description="Bounds of mitmweb's memory.")
+
+
+class JailConfig(Block):
+    uplink: Literal["auto", "slirp4netns", "pasta"] = Field(
+        "auto", description="Program that carries the tunnel's packets to the host; `auto` takes the first installed."
+    )
+    wireguard: Literal["auto", "kernel", "userspace"] = Field(
+        "auto", description="WireGuard implementation: the kernel's, or wireguard-go; `auto` tries in this order."
+    )
+    host_ports: Literal["auto", "none"] | list[Port] = Field(
+        "auto",
+        description="Host loopback ports that the jailed program can reach on its own 127.0.0.1: "
+        "`auto` is every port that a process of the same user listens on, `none`, or a list.",
+    )
+    model_ports: list[Port] = Field(
+        [11434, 1234],
+        description="Host loopback ports of local model servers (Ollama, LM Studio): "
+        "reached from the jail through the daemon, so that they are captured.",
+    )
+    mask_sockets: bool = Field(
+        False, description="Hide well-known file-system sockets (Docker, D-Bus, containerd, ...) inside the jail."
+    )
+
+
+class StoreConfig(Block):
+    bodies: Literal["full", "none"] = Field(
+        "full", description="`none` writes no content to disk, ever: only metadata is kept."
+    )
+    max_age: Age | None = Field(None, description="Flows older than this are removed, for example `30d`.")
+    max_bytes: Size = Field(10_000_000_000, description="Oldest flows are removed when the store grows beyond this.")
+    keep_secrets: bool = Field(
+        False, description="Write credentials to disk in clear. `status` warns for as long as this is on."
+    )
+
+
+class FlowsConfig(Block):
+    default_jq_filters: list[str] = Field(
+        [], description="jq filters put before those of the command line; each maps an array to an array."
+    )
+
+
+class McpConfig(Block):
+    enabled: bool = Field(False, description="Serve MCP.")
+    port: Port = Field(4030, description="Port of the MCP server on 127.0.0.1; never reachable from a jail.")
+
+
+class Config(Block):
+    """The whole of `ccinspect.yaml`."""
+
+    daemon: DaemonConfig = Field(default_factory=DaemonConfig, description="The background process.")
+    inspector: InspectorConfig = Field(default_factory=InspectorConfig, description="Listeners and interception.")
+    jail: JailConfig = Field(default_factory=JailConfig, description="`run --inspect`.")
+    store: StoreConfig = Field(default_factory=StoreConfig, description="What is kept on disk.")
+    flows: FlowsConfig = Field(default_factory=FlowsConfig, description="The `flows` commands.")
+    mcp: McpConfig = Field(default_factory=McpConfig, description="The MCP server.")
+
+
+def load_config(path: Path, environ: Mapping[str, str] | None = None) -> Config:
+    """Read `path` (which may be missing) and the environment into a Config.
+
+    Raises ConfigError naming file, line, key and the nearest known key.
+    """
+    env = os.environ if environ is None else environ
+    node, values = _read_yaml(path)
+    for name, keys, value in _environment_settings(env):
+        _check_known(keys, f"the environment variable {name}")
+        block = values
+        for key in keys[:-1]:
+            block = block.setdefault(key, {})
+        block[keys[-1]] = value
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise _explain(error, path, node, env) from error
+
+
+def _read_yaml(path: Path) -> tuple[yaml.Node | None, dict[str, Any]]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None, {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read {path}: {error}", "make it a readable UTF-8 file") from error
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or str(error)
+        raise ConfigError(f"{path}{where}: not valid YAML: {problem}", "mend that line; nothing was started") from error
+    if values is None:
+        return None, {}
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: expected blocks of settings (`store:`, `jail:`, ...)", "see docs/configuration.md")
+    # An empty block (`store:` with nothing below) means its defaults.
+    return node, {key: {} if value is None else value for key, value in values.items()}
+
+
+def _environment_settings(env: Mapping[str, str]) -> Iterator[tuple[str, list[str], Any]]:
+    for name in sorted(env):
+        if name.startswith(ENV_PREFIX) and "__" in name and name not in RESERVED_ENV:
+            try:
+                value = yaml.safe_load(env[name])
+            except yaml.YAMLError as error:
+                raise ConfigError(
+                    f"the environment variable {name} is not valid YAML: {env[name]!r}", "quote it, or unset it"
+                ) from error
+            yield name, name.removeprefix(ENV_PREFIX).lower().split("__"), value
+
+
+def _fields_at(keys: list[str]) -> list[str] | None:
+    """Names of the settings in the block at `keys`; None where that is no block."""
+    model: Any = Config
+    for key in keys:
+        field = model.model_fields.get(key)
+        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+            return None
+        model = field.annotation
+    return list(model.model_fields)
+
+
+def _check_known(keys: list[str], where: str) -> None:
+    for depth in range(len(keys)):
+        known = _fields_at(keys[:depth])
+        if known is not None and keys[depth] not in known:
+            raise ConfigError(f"{where}: no setting `{'.'.join(keys[: depth + 1])}`", _nearest(keys[depth], known))
+
+
+def _nearest(key: str, known: list[str]) -> str:
+    match = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    return f"did you mean `{match[0]}`?" if match else f"known here: {', '.join(sorted(known))}"
+
+
+def _explain(error: ValidationError, path: Path, node: yaml.Node | None, env: Mapping[str, str]) -> ConfigError:
+    first = error.errors()[0]
+    keys = [str(part) for part in first["loc"]]
+    dotted = ".".join(keys)
+    from_env = [name for name, at, _ in _environment_settings(env) if keys[: len(at)] == at]
+    where = f"the environment variable {from_env[0]}" if from_env else f"{path}{_line_of(node, keys)}"
+    if first["type"] == "extra_forbidden":
+        known = _fields_at(keys[:-1])
+        hint = _nearest(keys[-1], known) if known else "remove it"
+        return ConfigError(f"{where}: no setting `{dotted}`", hint)
+    problem = first["msg"].removeprefix("Value error, ")
+    return ConfigError(f"{where}: `{dotted}`: {problem} (got {first['input']!r})", "see docs/configuration.md")
+
+
+def _line_of(node: yaml.Node | None, keys: list[str]) -> str:
+    """`, line N` of the deepest part of `keys` that the file has."""
+    line = None
+    for key in keys:
+        if isinstance(node, yaml.MappingNode):
+            found = next(((k, v) for k, v in node.value if k.value == key), None)
+            if found is None:
+                break
+            line, node = found[0].start_mark.line + 1, found[1]
+        elif isinstance(node, yaml.SequenceNode) and key.isdigit() and int(key) < len(node.value):
+            node = node.value[int(key)]
+            line = node.start_mark.line + 1
+        else:
+            break
+    return f", line {line}" if line else ""

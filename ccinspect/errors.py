@@ -1,0 +1,113 @@
+"""The exception tree.
+
+    CcinspectError
+    ├── ConfigError            the configuration file, or a setting in the environment, is wrong
+    ├── DaemonError
+    │   ├── DaemonNotRunning   nothing listens on the control socket
+    │   ├── DaemonRunning      a daemon already owns this directory
+    │   ├── PortBusy           a listener's port is taken
+    │   └── StartFailed        the daemon came up and went away again
+    ├── ControlError           the control API refused a request
+    ├── RunError
+    │   ├── CommandNotFound    exit code 127, as a shell gives
+    │   ├── CommandNotRunnable exit code 126, as a shell gives
+    │   └── JailUnavailable    this machine cannot build the jail; the hint says how to mend it
+    └── StoreError
+        ├── StoreUnavailable   the store cannot be opened, read or written
+        ├── FlowNotFound       no flow has this id
+        ├── AmbiguousFlowId    an abbreviated id fits more than one flow
+        ├── FilterError        a jq filter does not compile, fails, or yields no array
+        └── BadSelection       a selection flag has a value that cannot be understood
+
+Every error says in `message` what happened and what that means, and in `hint` what to do next. A
+traceback never reaches a terminal for one of these.
+"""
+
+from __future__ import annotations
+
+
+class CcinspectError(Exception):
+    """Base of all errors a user can cause or meet; `exit_code` is what the command line returns."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class ConfigError(CcinspectError):
+    """The configuration file, or a setting in the environment, is wrong."""
+
+    exit_code = 2
+
+
+class DaemonError(CcinspectError):
+    """The daemon cannot do what was asked."""
+
+
+class DaemonNotRunning(DaemonError):
+    """Nothing listens on the control socket."""
+
+
+class DaemonRunning(DaemonError):
+    """A daemon already owns this directory."""
+
+
+class PortBusy(DaemonError):
+    """A listener's port is taken by another process."""
+
+
+class StartFailed(DaemonError):
+    """The daemon came up and went away again."""
+
+
+class ControlError(CcinspectError):
+    """The control API refused a request."""
+
+
+class RunError(CcinspectError):
+    """`ccinspect run` could not be set up."""
+
+
+class CommandNotFound(RunError):
+    """The command does not exist."""
+
+    exit_code = 127
+
+
+class CommandNotRunnable(RunError):
+    """The command exists but cannot be executed."""
+
+    exit_code = 126
+
+
+class JailUnavailable(RunError):
+    """This machine cannot build the jail."""
+
+
+class StoreError(CcinspectError):
+    """The store cannot answer."""
+
+
+class StoreUnavailable(StoreError):
+    """The store cannot be opened, read or written."""
+
+
+class FlowNotFound(StoreError):
+    """No flow has this id."""
+
+
+class AmbiguousFlowId(StoreError):
+    """An abbreviated id fits more than one flow."""
+
+
+class FilterError(StoreError):
+    """A jq filter does not compile, fails, or yields something that is not an array."""
+
+
+class BadSelection(StoreError):
+    """A selection flag has a value that cannot be understood."""
+
+    exit_code = 2

@@ -1,0 +1,119 @@
+"""Where files live: configuration, data and the control socket, by the XDG base directory rules.
+
+A configuration directory named by hand (`--config DIR` or `CCINSPECT_CONFIG_DIR`) makes a self-contained
+instance: its data lies below it and its socket has a name of its own, so that two instances never meet.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ccinspect.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Paths:
+    """All directories and well-known files of one instance. Nothing is created by asking for a path."""
+
+    config_dir: Path
+    data_dir: Path
+    runtime_dir: Path
+    runtime_root: Path
+    """The directory of all of this user's instances; the jail hides the whole of it."""
+
+    @property
+    def config_file(self) -> Path:
+        return self.config_dir / "ccinspect.yaml"
+
+    @property
+    def control_socket(self) -> Path:
+        return self.runtime_dir / "control.sock"
+
+    @property
+    def lock_file(self) -> Path:
+        """Held (flock) by the daemon for its whole life; holds its pid as text."""
+        return self.data_dir / "daemon.lock"
+
+    @property
+    def log_file(self) -> Path:
+        return self.data_dir / "logs" / "ccinspect.log"
+
+    @property
+    def store_dir(self) -> Path:
+        return self.data_dir / "store"
+
+    @property
+    def ca_dir(self) -> Path:
+        """Our own certificate authority (mitmproxy's confdir); never `~/.mitmproxy`."""
+        return self.data_dir / "ca"
+
+    @property
+    def ca_cert(self) -> Path:
+        return self.ca_dir / "mitmproxy-ca-cert.pem"
+
+    @property
+    def web_token(self) -> Path:
+        return self.data_dir / "web.token"
+
+
+def resolve_paths(config_option: Path | None = None, environ: Mapping[str, str] | None = None) -> Paths:
+    """Find this instance's directories.
+
+    `config_option` is the value of `--config`; it beats `CCINSPECT_CONFIG_DIR`, which beats
+    `$XDG_CONFIG_HOME/ccinspect`.
+    """
+    env = os.environ if environ is None else environ
+    home = Path(env.get("HOME") or os.path.expanduser("~"))
+    runtime_root = _runtime_base(env) / "ccinspect" if _runtime_base(env) else Path(f"/tmp/ccinspect-{os.getuid()}")
+    chosen = config_option or (Path(env["CCINSPECT_CONFIG_DIR"]) if env.get("CCINSPECT_CONFIG_DIR") else None)
+    if chosen is None:
+        config_dir = _xdg(env, "XDG_CONFIG_HOME", home / ".config") / "ccinspect"
+        data_dir = _xdg(env, "XDG_DATA_HOME", home / ".local" / "share") / "ccinspect"
+    else:
+        config_dir = Path(os.path.realpath(chosen.expanduser()))
+        data_dir = config_dir / "data"
+    # The default instance is found by its data directory too: HOME may change while XDG_RUNTIME_DIR stays.
+    name = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:12]
+    return Paths(config_dir, data_dir, runtime_root / name, runtime_root)
+
+
+def _xdg(env: Mapping[str, str], name: str, default: Path) -> Path:
+    value = env.get(name, "")
+    return Path(value) if os.path.isabs(value) else default
+
+
+def _runtime_base(env: Mapping[str, str]) -> Path | None:
+    for candidate in (env.get("XDG_RUNTIME_DIR", ""), f"/run/user/{os.getuid()}"):
+        if os.path.isabs(candidate) and os.path.isdir(candidate) and os.access(candidate, os.W_OK):
+            return Path(candidate)
+    return None
+
+
+def make_private_dir(path: Path) -> Path:
+    """Create a directory with mode 0700, or insist that an existing one is ours and closed to others.
+
+    Raises ConfigError when it cannot be made or belongs to someone else (a squatter in /tmp).
+    """
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        info = path.lstat()
+    except OSError as error:
+        raise ConfigError(
+            f"cannot create the directory {path}: {error.strerror}",
+            "make it writable for you, or name another with --config DIR",
+        ) from error
+    if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.getuid():
+        raise ConfigError(
+            f"{path} is not a directory of yours: refusing to keep secrets there",
+            "remove it, or set XDG_RUNTIME_DIR to a private directory",
+        )
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise ConfigError(f"cannot write to the directory {path}", "make it writable for you, or use --config DIR")
+    if info.st_mode & 0o077:
+        path.chmod(0o700)
+    return path
