@@ -103,6 +103,27 @@ class Notes:
             self.lost("parameter_dropped", f"{self.target} has no parameter for {what}", path)
 
 
+def patched(
+    request: Request,
+    raw: JsonObject,
+    read: Callable[[JsonObject, str], Request],
+    body_of: Callable[[Request, Notes], JsonObject],
+) -> JsonObject:
+    """`raw` with only those top-level fields replaced whose meaning in `request` is not that in `raw`."""
+    old = read(raw, request.path)
+    if old == request:
+        return raw
+    before = body_of(old, Notes(request.dialect, request.dialect))
+    after = body_of(request, Notes(request.dialect, request.dialect))
+    out = dict(raw)
+    for key in before.keys() | after.keys():
+        if key not in after:
+            out.pop(key, None)
+        elif key not in before or after[key] != before[key]:
+            out[key] = after[key]
+    return out
+
+
 def read_object(body: bytes, dialect: str) -> tuple[JsonObject, tuple[Diagnostic, ...]]:
     """Parse a body that should be a JSON object; an empty one and the reason as a diagnostic otherwise."""
     value, problem = parse(body)

@@ -35,7 +35,6 @@ from ccinspect.wire.model import (
     Request,
     Response,
     Sampling,
-    Signature,
     StopReason,
     Text,
     Thinking,
@@ -45,7 +44,7 @@ from ccinspect.wire.model import (
     ToolResult,
     Unknown,
 )
-from ccinspect.wire.signatures import unwrap
+from ccinspect.wire.signatures import attach_carried, unwrap
 from ccinspect.wire.usage import anthropic_usage
 
 DIALECT = "anthropic"
@@ -142,32 +141,7 @@ def read_blocks(content: Json, path: Path, depth: int = 0) -> tuple[Block, ...]:
     if not isinstance(content, list):
         return ()
     blocks = [read_block(item, (*path, index), depth) for index, item in enumerate(content)]
-    return tuple(_attach_signatures(blocks)) if depth == 0 else tuple(blocks)
-
-
-def _attach_signatures(blocks: list[Block]) -> list[Block]:
-    """Give another provider's signature, told in an empty thinking block, back to the block after it."""
-    out: list[Block] = []
-    carried: Signature | None = None
-    for block in blocks:
-        if _carries_signature(block):
-            carried = block.signature
-            continue
-        if carried is not None and block.signature is None:
-            block = replace(block, signature=carried)
-        carried = None
-        out.append(block)
-    return out
-
-
-def _carries_signature(block: Block) -> bool:
-    return (
-        isinstance(block, Thinking)
-        and not block.text
-        and not block.redacted
-        and block.signature is not None
-        and block.signature.origin == "gemini"
-    )
+    return tuple(attach_carried(blocks)) if depth == 0 else tuple(blocks)
 
 
 def read_block(value: Json, path: Path, depth: int = 0) -> Block:

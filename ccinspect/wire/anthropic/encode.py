@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from ccinspect.wire.anthropic.decode import DIALECT, STOP_REASONS, read_block, read_request, read_response
 from ccinspect.wire.apierror import STATUS
-from ccinspect.wire.codec import Encoded, Notes, coalesce, hoist_system, name_calls, readable, without_none
+from ccinspect.wire.codec import Encoded, Notes, coalesce, hoist_system, name_calls, patched, readable, without_none
 from ccinspect.wire.jsontext import arguments_object
 from ccinspect.wire.model import (
     ApiError,
@@ -58,8 +58,13 @@ def clean_id(call_id: str) -> str:
 def encode_request(request: Request) -> Encoded:
     notes = Notes(request.dialect, DIALECT)
     path = "/v1/messages/count_tokens" if request.kind == "count_tokens" else "/v1/messages"
-    if notes.home and isinstance(request.raw, dict) and read_request(request.raw, request.path) == request:
-        return Encoded(request.raw, request.path or path)
+    if notes.home and isinstance(request.raw, dict):
+        return Encoded(patched(request, request.raw, read_request, _body), request.path or path)
+    body = _body(request, notes)
+    return Encoded(body, path, tuple(notes.found))
+
+
+def _body(request: Request, notes: Notes) -> JsonObject:
     if request.kind not in ("generate", "count_tokens"):
         notes.note("error", "kind_not_supported", f"{DIALECT} has no {request.kind} requests")
     body = without_none(model=request.model)
@@ -76,8 +81,7 @@ def encode_request(request: Request) -> Encoded:
     if request.tool_choice and (request.tools or notes.home):
         body["tool_choice"] = _tool_choice(request.tool_choice, notes)
     body |= _parameters(request, notes, body.get("max_tokens"))
-    body |= notes.extra(request)
-    return Encoded(body, path, tuple(notes.found))
+    return body | notes.extra(request)
 
 
 def _max_tokens(request: Request, notes: Notes) -> int:
@@ -131,10 +135,10 @@ def _thinking_config(request: Request, notes: Notes) -> JsonObject:
             config["effort"] = _EFFORTS.get(reasoning.effort, reasoning.effort)
             if config["effort"] != reasoning.effort:
                 notes.note("warning", "value_changed", f"effort {reasoning.effort!r} is sent as {config['effort']!r}")
-        if reasoning.summary in ("summarized", "omitted") and reasoning.enabled and "thinking" in out:
-            out["thinking"]["display"] = reasoning.summary
-        elif reasoning.summary:
-            notes.lost("parameter_dropped", f"{DIALECT} cannot ask for a {reasoning.summary!r} summary")
+        if reasoning.summary and reasoning.enabled:
+            display = out["thinking"]["display"] = "omitted" if reasoning.summary == "omitted" else "summarized"
+            if display != reasoning.summary:
+                notes.note("info", "value_changed", f"a {reasoning.summary!r} summary is asked for as {display!r}")
     if request.output is not None:
         if request.output.kind == "json_schema" and request.output.schema is not None:
             config["format"] = {"type": "json_schema", "schema": request.output.schema}

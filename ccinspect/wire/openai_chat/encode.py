@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ccinspect.wire.apierror import STATUS
-from ccinspect.wire.codec import Encoded, Notes, coalesce, name_calls, readable, without_none
+from ccinspect.wire.codec import Encoded, Notes, coalesce, name_calls, patched, readable, without_none
 from ccinspect.wire.jsontext import arguments_text
 from ccinspect.wire.media import data_url
 from ccinspect.wire.model import (
@@ -50,8 +50,13 @@ STOP_WORDS = {reason: word for word, reason in reversed(STOP_REASONS.items())} |
 
 def encode_request(request: Request) -> Encoded:
     notes = Notes(request.dialect, DIALECT)
-    if notes.home and isinstance(request.raw, dict) and read_request(request.raw, request.path) == request:
-        return Encoded(request.raw, request.path or PATH)
+    if notes.home and isinstance(request.raw, dict):
+        return Encoded(patched(request, request.raw, read_request, _body), request.path or PATH)
+    body = _body(request, notes)
+    return Encoded(body, PATH, tuple(notes.found))
+
+
+def _body(request: Request, notes: Notes) -> JsonObject:
     if request.kind != "generate":
         notes.note("error", "kind_not_supported", f"{DIALECT} has no {request.kind} requests")
     body = without_none(model=request.model)
@@ -61,13 +66,13 @@ def encode_request(request: Request) -> Encoded:
     if request.tool_choice is not None and (request.tools or notes.home):
         body |= _tool_choice(request.tool_choice, request.tools)
     body |= _parameters(request, notes)
-    body |= notes.extra(request)
-    return Encoded(body, PATH, tuple(notes.found))
+    return body | notes.extra(request)
 
 
 def _parameters(request: Request, notes: Notes) -> JsonObject:
     sampling = request.sampling
     raw = request.raw if notes.home and isinstance(request.raw, dict) else {}
+    # The older name, which other servers of this dialect may know alone, is kept where the sender used it.
     limit = "max_tokens" if "max_tokens" in raw and "max_completion_tokens" not in raw else "max_completion_tokens"
     notes.unsaid(sampling.top_k is not None and not notes.home, "top_k")
     notes.unsaid(request.conversation_id is not None, "conversation")
@@ -372,8 +377,8 @@ def encode_response(response: Response) -> Encoded:
     choices = []
     for index, blocks in enumerate(candidates):
         named = blocks if notes.home else name_calls(blocks)
-        message = assistant_message(named, notes, as_request=False)
-        choices.append({"index": index, "message": {"refusal": None} | message, "finish_reason": word, "logprobs": None})
+        message = {"refusal": None} | assistant_message(named, notes, as_request=False)
+        choices.append({"index": index, "message": message, "finish_reason": word, "logprobs": None})
     body: JsonObject = {
         "id": response.id or "chatcmpl-unknown",
         "object": "chat.completion",
