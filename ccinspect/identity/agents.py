@@ -129,7 +129,8 @@ _LAUNCHERS = re.compile(
     r"(?:ba|da|z)?sh|env|exec|nice|nohup|setsid|sudo|time|timeout|stdbuf|xvfb-run|"
     r"np[mx]|pnpm|pnpx|yarn|dlx|bunx?|node|nodejs|deno|uvx?|pipx|run|tool|python[\d.]*"
 )
-_ASSIGNMENT = re.compile(r"\w+=")
+_VALUE = re.compile(r"\w+=|[\d.]+[smhd]?$")
+"""Words that belong to a launcher: assignments of `env`, the time of `timeout`, a Python version of `uvx`."""
 
 
 def detect_agent(headers: Iterable[tuple[bytes, bytes]], command: Sequence[str] = ()) -> Agent | None:
@@ -156,7 +157,7 @@ def agent_of_command(command: Sequence[str]) -> str | None:
     """The agent that a command line starts, also behind `npx`, `env`, `uv run`, `python -m` and their like."""
     for word in list(command)[:MAX_WORDS]:
         word = word[:MAX_VALUE]
-        if word.startswith("-") or word.isdecimal() or _ASSIGNMENT.match(word):
+        if word.startswith("-") or _VALUE.match(word):
             continue
         if package := re.search(r"(?:^|/)@(?:anthropic-ai|openai|google|github|qwen-code|cline)/([\w-]+)", word):
             return _COMMANDS.get(package[1])

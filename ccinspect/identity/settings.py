@@ -61,66 +61,68 @@ class _Expressions(_Block):
 
 
 class UsageExpressions(_Expressions):
-    input: Expression = Field((), description="Tokens read anew: neither from a cache nor written to one.")
-    cache_read: Expression = Field((), description="Tokens read from a cache.")
-    cache_write: Expression = Field((), description="Tokens written to a cache.")
-    output: Expression = Field((), description="Tokens generated, reasoning included.")
-    reasoning: Expression = Field((), description="Of the output, tokens of reasoning.")
+    input: Expression = Field(default=(), description="Tokens read anew: neither from a cache nor written to one.")
+    cache_read: Expression = Field(default=(), description="Tokens read from a cache.")
+    cache_write: Expression = Field(default=(), description="Tokens written to a cache.")
+    output: Expression = Field(default=(), description="Tokens generated, reasoning included.")
+    reasoning: Expression = Field(default=(), description="Of the output, tokens of reasoning.")
 
 
 class EventUsageExpressions(UsageExpressions):
-    input: EventExpression = Field((), description="As in `response.usage`.")
-    cache_read: EventExpression = Field((), description="As in `response.usage`.")
-    cache_write: EventExpression = Field((), description="As in `response.usage`.")
-    output: EventExpression = Field((), description="As in `response.usage`.")
-    reasoning: EventExpression = Field((), description="As in `response.usage`.")
+    input: EventExpression = Field(default=(), description="As in `response.usage`.")
+    cache_read: EventExpression = Field(default=(), description="As in `response.usage`.")
+    cache_write: EventExpression = Field(default=(), description="As in `response.usage`.")
+    output: EventExpression = Field(default=(), description="As in `response.usage`.")
+    reasoning: EventExpression = Field(default=(), description="As in `response.usage`.")
 
 
 class RequestExpressions(_Expressions):
-    model: Expression = Field((), description="The model's name.")
-    system: Expression = Field((), description="The system prompt: texts, joined by line ends.")
+    model: Expression = Field(default=(), description="The model's name.")
+    system: Expression = Field(default=(), description="The system prompt: texts, joined by line ends.")
     messages: Expression = Field(
-        (),
+        default=(),
         description="The messages, one result each or one list: a text (of the user), or an object with `role` and "
         "`content` (or `text`), which may be a text or a list of parts with `text`.",
     )
-    text: Expression = Field((), description="The prompt, where there are no messages.")
-    tools: Expression = Field((), description="The tool definitions, one result each or one list.")
-    stream: Expression = Field((), description="Whether a stream is asked for.")
+    text: Expression = Field(default=(), description="The prompt, where there are no messages.")
+    tools: Expression = Field(default=(), description="The tool definitions, one result each or one list.")
+    stream: Expression = Field(default=(), description="Whether a stream is asked for.")
 
 
 class ResponseExpressions(_Expressions):
-    model: Expression = Field((), description="The model that answered.")
-    text: Expression = Field((), description="The answer: texts, joined.")
-    thinking: Expression = Field((), description="The reasoning shown with it: texts, joined.")
-    stop_reason: Expression = Field((), description="Why the answer ended, in the provider's word.")
-    usage: UsageExpressions = Field(UsageExpressions(), description="Tokens.")
+    model: Expression = Field(default=(), description="The model that answered.")
+    text: Expression = Field(default=(), description="The answer: texts, joined.")
+    thinking: Expression = Field(default=(), description="The reasoning shown with it: texts, joined.")
+    stop_reason: Expression = Field(default=(), description="Why the answer ended, in the provider's word.")
+    usage: UsageExpressions = Field(default=UsageExpressions(), description="Tokens.")
 
 
 class EventExpressions(_Expressions):
-    model: EventExpression = Field((), description="The model that answers; the first one found counts.")
-    text: EventExpression = Field((), description="A piece of the answer; pieces are joined.")
-    thinking: EventExpression = Field((), description="A piece of the reasoning.")
-    stop_reason: EventExpression = Field((), description="Why the answer ended; the last one found counts.")
+    model: EventExpression = Field(default=(), description="The model that answers; the first one found counts.")
+    text: EventExpression = Field(default=(), description="A piece of the answer; pieces are joined.")
+    thinking: EventExpression = Field(default=(), description="A piece of the reasoning.")
+    stop_reason: EventExpression = Field(default=(), description="Why the answer ended; the last one found counts.")
     usage: EventUsageExpressions = Field(
-        EventUsageExpressions(), description="Tokens; a later count replaces an earlier one."
+        default=EventUsageExpressions(), description="Tokens; a later count replaces an earlier one."
     )
 
 
 class StreamExpressions(_Block):
     format: Literal["auto", "sse", "json-lines"] = Field(
-        "auto", description="How events are put on the wire; `auto` goes by the content type."
+        default="auto", description="How events are put on the wire; `auto` goes by the content type."
     )
     type: EventExpression = Field(
-        (), description="An event's type. Without it: the SSE event name, else `.type`, else `.event`."
+        default=(), description="An event's type. Without it: the SSE event name, else `.type`, else `.event`."
     )
-    end: str = Field("[DONE]", description="Data of the event that only marks the end.", max_length=1_000)
-    cumulative: bool = Field(False, description="Each event repeats the whole text so far, instead of the next piece.")
+    end: str = Field(default="[DONE]", description="Data of the event that only marks the end.", max_length=1_000)
+    cumulative: bool = Field(
+        default=False, description="Each event repeats the whole text so far, instead of the next piece."
+    )
     events: dict[str, EventExpressions] = Field(
-        {}, description="What to find in events, by type; `*` is for all types not named.", max_length=100
+        default={}, description="What to find in events, by type; `*` is for all types not named.", max_length=100
     )
     final: EventExpressions = Field(
-        EventExpressions(), description="What to find in the last event only, whatever its type."
+        default=EventExpressions(), description="What to find in the last event only, whatever its type."
     )
 
 
@@ -133,20 +135,22 @@ class ProviderSettings(_Block):
         max_length=100,
     )
     paths: list[Annotated[str, Field(max_length=500, pattern=r"^(/|\*\*)")]] = Field(
-        [],
+        default=[],
         description="Paths of model calls; `*` stands for anything but a slash, `**` for anything. Without it: all.",
         max_length=100,
     )
     dialect: Annotated[str, AfterValidator(_known_dialect)] | None = Field(
-        None, description="Dialect to read its calls with: " + ", ".join(f"`{name}`" for name in DIALECTS) + "."
+        default=None, description="Dialect to read its calls with: " + ", ".join(f"`{name}`" for name in DIALECTS) + "."
     )
-    prices: str | None = Field(None, description="The provider in genai-prices whose prices hold: `openai`, ...")
-    request: RequestExpressions = Field(RequestExpressions(), description="jq over the request's JSON.")
+    prices: str | None = Field(
+        default=None, description="The provider in genai-prices whose prices hold: `openai`, ..."
+    )
+    request: RequestExpressions = Field(default=RequestExpressions(), description="jq over the request's JSON.")
     response: ResponseExpressions = Field(
-        ResponseExpressions(), description="jq over the JSON of an answer that is not a stream."
+        default=ResponseExpressions(), description="jq over the JSON of an answer that is not a stream."
     )
     stream: StreamExpressions = Field(
-        StreamExpressions(), description="jq over the JSON of each event of a streamed answer."
+        default=StreamExpressions(), description="jq over the JSON of each event of a streamed answer."
     )
 
     @property

@@ -159,7 +159,7 @@ def _storable(value: Any) -> Any:
 
 def _depth_over(value: Any, limit: int) -> bool:
     level = [value]
-    for _ in range(limit + 1):
+    for _ in range(limit):
         level = [
             inner
             for item in level
