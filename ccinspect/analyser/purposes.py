@@ -34,7 +34,7 @@ _COMPACTION = re.compile(
     r"|summari[sz]es? (?:internal chat )?(?:the )?(?:history|conversation)[^.\n]{0,80}(?:snapshot|continu|hand[- ]?off)"
     r"|handoff summary for another (?:llm|agent)"
     r"|provide a detailed (?:prompt|summary) for continuing (?:our|the) conversation"
-    r"|current context window is running out|<state_snapshot>"
+    r"|current context window is running out"
     r"|\bbriefly summari[sz]e this partial conversation",
     re.IGNORECASE,
 )
@@ -47,6 +47,12 @@ _HOUSEKEEPING = re.compile(
     r"|task routing ai|classify (?:the )?complexity"
     r"|write a \d{1,3}(?:-\d{1,3})? ?word title|\bsuggestion mode\b|prompt suggestion generator"
     r"|\bsafety monitor\b|security monitor for autonomous",
+    re.IGNORECASE,
+)
+# A person may well ask for a title; only what is about the conversation itself counts when it is said as the user.
+_ASKED_ASIDE = re.compile(
+    r"(?:title|name|topic) (?:for|of) (?:this|the|our) (?:\w+ )?(?:conversation|chat|session|thread)"
+    r"|\bsuggestion mode\b|extract any file paths that this command|\bcommand prefix detection\b",
     re.IGNORECASE,
 )
 _SUMMARY_BEFORE = re.compile(
@@ -74,7 +80,8 @@ def purpose_of(request: Request) -> Purpose:
     last = _last_turn(request.messages)
     asked = _beginning(block for message in last for block in message.blocks)
     system = _beginning((*request.system, *_system_blocks(request.messages)))
-    if _COMPACTION.search(asked) or (len(request.tools) == 0 and _COMPACTION.search(system)):
+    summarises = _COMPACTION.search(system) or "<state_snapshot>" in system
+    if _COMPACTION.search(asked) or (summarises and not request.tools):
         return Purpose.COMPACTION
     if _is_housekeeping(request, asked, system):
         return Purpose.HOUSEKEEPING
@@ -87,9 +94,9 @@ def _is_housekeeping(request: Request, asked: str, system: str) -> bool:
     talk = [message for message in request.messages if message.role not in ("system", "developer")]
     if request.sampling.max_tokens == 1 or (len(talk) == 1 and asked.strip().lower() in _PROBES and not request.tools):
         return True
-    if request.tools and len(request.tools) > 1:
+    if len(request.tools) > 1:
         return False
-    return bool(_HOUSEKEEPING.search(system) or (len(talk) <= _FEW_MESSAGES and _HOUSEKEEPING.search(asked)))
+    return bool(_HOUSEKEEPING.search(system) or (len(talk) <= _FEW_MESSAGES and _ASKED_ASIDE.search(asked)))
 
 
 def starts_from_summary(messages: Sequence[Message]) -> bool:
