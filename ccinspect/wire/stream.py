@@ -40,7 +40,7 @@ from ccinspect.wire.model import (
     Usage,
 )
 from ccinspect.wire.ndjson import ArrayDecoder, LineDecoder
-from ccinspect.wire.signatures import unwrap
+from ccinspect.wire.signatures import attach_carried, unwrap
 from ccinspect.wire.sse import SseDecoder
 from ccinspect.wire.usage import merge_usage
 
@@ -162,7 +162,7 @@ class ResponseBuilder:
             dialect=self.dialect,
             id=start.id,
             model=start.model,
-            blocks=tuple(blocks),
+            blocks=tuple(attach_carried(blocks)),
             alternatives=tuple(tuple(candidates[key]) for key in sorted(candidates)),
             stop_reason=stop.stop_reason,
             stop_detail=stop.stop_detail,

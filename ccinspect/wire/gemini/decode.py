@@ -171,7 +171,8 @@ def read_part(value: Json, path: Path) -> Block:
     if isinstance(raw.get("text"), str):
         signature, extra = _signature(raw), leftover(raw, _PART_FIELDS)
         if raw.get("thought") is True:
-            return Thinking(raw["text"], is_redacted(field(raw, "thoughtSignature"), DIALECT), path=path, raw=raw, signature=signature, extra=extra)
+            redacted = is_redacted(field(raw, "thoughtSignature"), DIALECT)
+            return Thinking(raw["text"], redacted, path=path, raw=raw, signature=signature, extra=extra)
         return Text(raw["text"], path=path, raw=raw, signature=signature, extra=extra)
     kind = next((key for key in raw if isinstance(key, str)), "")
     return Unknown(kind=kind, dialect=DIALECT, text=readable(value), path=path, raw=value, signature=_signature(raw))
