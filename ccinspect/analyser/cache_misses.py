@@ -11,21 +11,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
+from itertools import takewhile
 
-from ccinspect.analyser.composition import Part, provider_total
+from ccinspect.analyser.composition import Category, Part, provider_total
 from ccinspect.analyser.identity import digest
 from ccinspect.analyser.media import claude_version
 from ccinspect.analyser.money import Rates, cost_of
 from ccinspect.analyser.records import Record
 from ccinspect.analyser.scaling import scale
 from ccinspect.wire.jsontext import dump
-from ccinspect.wire.model import CacheMarker, Path, Request, ToolResult, Usage, format_path
+from ccinspect.wire.model import CacheMarker, Request, ToolResult, Usage, format_path
 
 
 class Verdict(StrEnum):
     HIT = "hit"
     FIRST = "first_turn"
     """There was nothing before it to be read."""
+    NO_PREVIOUS = "no_previous"
+    """The turn before is not kept, so there is nothing to compare with."""
     NOT_REPORTED = "not_reported"
     """The provider says nothing about its cache."""
     TOO_SMALL = "too_small"
@@ -74,7 +77,7 @@ class Prefix(Record):
 
 @dataclass(frozen=True, slots=True)
 class CacheReport(Record):
-    """What the cache did for one turn. Tokens are the provider's where it counts them (`read`), else scaled estimates."""
+    """What the cache did for one turn. `expected` and `read` are the provider's tokens, `shared` is scaled to them."""
 
     verdict: Verdict
     previous: str | None = None
@@ -104,10 +107,11 @@ def prefix_of(flow_id: str, started_at: float, request: Request, parts: Sequence
     """Describe a request's beginning. `parts` are all its parts, with estimated tokens."""
     entries = _entries(parts)
     total = provider_total(usage)
-    tokens = [tokens for _, _, tokens in entries]
+    tokens = [entry.tokens for entry in entries]
     if total is not None:
         tokens = scale(tokens, total)
-    paths = [format_path(path) for _, path, _ in entries]
+    paths = [format_path(entry.path) for entry in entries]
+    after_tools = entries[len(request.tools) :]
     marked = _markers(request, len(entries))
     places = {path: index for index, path in enumerate(paths)}
     ttls = [_ttl(marker) for marker in marked.values()]
@@ -120,11 +124,11 @@ def prefix_of(flow_id: str, started_at: float, request: Request, parts: Sequence
         started_at,
         request.model or "",
         digest(dump([_settings(request)])),
-        tuple(identity[:16] for identity, _, _ in entries),
+        tuple(entry.identity[:16] for entry in entries),
         tuple(tokens),
         tuple(paths),
         tools=len(request.tools),
-        system=sum(1 for path in paths if path.startswith(_SYSTEM_PATHS)),
+        system=sum(1 for _ in takewhile(lambda entry: entry.category is Category.SYSTEM, after_tools)),
         markers=tuple(sorted(places[path] for path in marked if path in places)),
         ttl=max(ttls, default=300.0 if explicit else _IMPLICIT_TTL),
         explicit=explicit,
@@ -133,21 +137,21 @@ def prefix_of(flow_id: str, started_at: float, request: Request, parts: Sequence
 
 
 _EXPLICIT = frozenset(("anthropic", "bedrock", "bedrock_converse"))
-_SYSTEM_PATHS = (".system", ".instructions", ".systemInstruction", ".system_instruction")
 _IMPLICIT_TTL = 3_600.0
 """OpenAI keeps prefixes for 5 to 10 minutes without use, at most an hour unless asked for 24; Gemini does not say."""
 
 
-def _entries(parts: Sequence[Part]) -> list[tuple[str, Path, int]]:
-    """(identity, path, tokens) of each block; the files of one text are one block again, and framing is none."""
-    entries: list[tuple[str, Path, int]] = []
+def _entries(parts: Sequence[Part]) -> list[Part]:
+    """The blocks of a request; the files of one text are one block again, and framing is none."""
+    entries: list[Part] = []
     for part in parts:
         if not part.identity:
             continue
-        if entries and entries[-1][:2] == (part.identity, part.path):
-            entries[-1] = (part.identity, part.path, entries[-1][2] + part.tokens)
+        last = entries[-1] if entries else None
+        if last is not None and last.identity == part.identity and last.path == part.path:
+            entries[-1] = replace(last, tokens=last.tokens + part.tokens)
         else:
-            entries.append((part.identity, part.path, part.tokens))
+            entries.append(part)
     return entries
 
 
@@ -155,7 +159,9 @@ def _markers(request: Request, blocks: int) -> dict[str, CacheMarker]:
     marked = {format_path(tool.path): tool.cache for tool in request.tools if tool.cache}
     messages = [block for message in request.messages for block in message.blocks]
     for block in (*request.system, *messages):
-        inner = next((each.cache for each in block.content if each.cache), None) if isinstance(block, ToolResult) else None
+        inner = (
+            next((each.cache for each in block.content if each.cache), None) if isinstance(block, ToolResult) else None
+        )
         if marker := block.cache or inner:
             marked[format_path(block.path)] = marker
     automatic = request.extra.get("cache_control")
@@ -184,14 +190,16 @@ _LOOK_BACK = 20
 """Blocks that Anthropic looks back from a marker for something in its cache."""
 
 
-def explain(previous: Prefix | None, current: Prefix, usage: Usage | None, rates: Rates) -> CacheReport:
-    """Compare a turn with the one before it in its conversation."""
+def explain(
+    previous: Prefix | None, current: Prefix, usage: Usage | None, rates: Rates, *, first: bool = True
+) -> CacheReport:
+    """Compare a turn with the one before it in its conversation. `first` says what it means that there is none."""
     markers = tuple(current.paths[index] for index in current.markers)
     read = (usage.cache_read or 0) if usage else 0
     if usage is None or (usage.cache_read is None and not usage.cache_write):
         return CacheReport(Verdict.NOT_REPORTED, previous.flow_id if previous else None, markers=markers)
     if previous is None:
-        return CacheReport(Verdict.FIRST, read=read, markers=markers)
+        return CacheReport(Verdict.FIRST if first else Verdict.NO_PREVIOUS, read=read, markers=markers)
     shared = _shared(previous, current)
     report = CacheReport(
         Verdict.HIT,
@@ -216,7 +224,9 @@ def explain(previous: Prefix | None, current: Prefix, usage: Usage | None, rates
 
 def _shared(previous: Prefix, current: Prefix) -> int:
     pairs = zip(previous.hashes, current.hashes, strict=False)
-    return next((at for at, (old, new) in enumerate(pairs) if old != new), min(len(previous.hashes), len(current.hashes)))
+    return next(
+        (at for at, (old, new) in enumerate(pairs) if old != new), min(len(previous.hashes), len(current.hashes))
+    )
 
 
 def _verdict(previous: Prefix, current: Prefix, report: CacheReport) -> Verdict:
@@ -295,24 +305,37 @@ _SHOWN = 400
 
 
 def difference(before: str, after: str, context: int = 2) -> str:
-    """The first stretch in which two texts differ, as lines marked `-` and `+` with some of context, at most a screenful.
+    """The first stretch in which two texts differ: lines marked `-` and `+`, with some around them; about a screenful.
 
     Takes time linear in the texts.
     """
-    old, new = before.splitlines(), after.splitlines()
-    start = next((at for at, pair in enumerate(zip(old, new, strict=False)) if pair[0] != pair[1]), min(len(old), len(new)))
+    old, new = before.split("\n"), after.split("\n")
+    start = next((at for at, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
     same_end = 0
     while same_end < min(len(old), len(new)) - start and old[-1 - same_end] == new[-1 - same_end]:
         same_end += 1
     removed, added = old[start : len(old) - same_end], new[start : len(new) - same_end]
-    lines = [f"@@ line {start + 1} @@"]
-    lines += [f"  {line}" for line in old[max(0, start - context) : start]]
+    # In long lines, what they have in common is cut off their beginning.
+    skip = _alike(removed[0], added[0]) if removed and added else 0
+    skip = max(0, skip - _SHOWN // 4) if skip > _SHOWN // 2 else 0
+    lines = [f"@@ line {start + 1} @@", *(f"  {_clip(line)}" for line in old[max(0, start - context) : start])]
     for sign, changed in (("-", removed), ("+", added)):
-        lines += [f"{sign} {line}" for line in changed[:_LINES_SHOWN]]
+        lines += [f"{sign} {_clip(line, skip)}" for line in changed[:_LINES_SHOWN]]
         if len(changed) > _LINES_SHOWN:
             lines.append(f"{sign} ... and {len(changed) - _LINES_SHOWN} lines more")
-    lines += [f"  {line}" for line in old[len(old) - same_end :][:context]]
-    return "\n".join(line if len(line) <= _SHOWN else line[:_SHOWN] + "..." for line in lines)
+    lines += [f"  {_clip(line)}" for line in old[len(old) - same_end :][:context]]
+    return "\n".join(lines)
 
 
 _LINES_SHOWN = 12
+
+
+def _alike(one: str, other: str) -> int:
+    """How many characters two lines have in common at their beginning."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((at for at, (left, right) in pairs if left != right), min(len(one), len(other)))
+
+
+def _clip(line: str, skip: int = 0) -> str:
+    line = f"...{line[skip:]}" if skip else line
+    return line if len(line) <= _SHOWN else line[:_SHOWN] + "..."

@@ -73,7 +73,11 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Composition(Record):
-    """Tokens of a request's context. Each table sums to at most `total`; `categories` with `unattributed` to exactly `total`."""
+    """Tokens of a request's context.
+
+    `categories`, `kinds` and `sources` sum, each with `unattributed`, to exactly `total`; the other tables to at most
+    that, because not every part has a tool or a file.
+    """
 
     total: int
     basis: Basis
@@ -211,9 +215,8 @@ def _tool_part(tool: Tool, identity: str, count: Count) -> Part:
 def _places(request: Request, identities: Sequence[Sequence[str]] | None) -> Iterator[_Place]:
     for block in request.system:
         yield _Place(block, Category.SYSTEM, "system", block_identity(block))
-    calls = {
-        block.id: call_facts(block) for message in request.messages for block in message.blocks if _is_call(block)
-    }
+    blocks = (block for message in request.messages for block in message.blocks)
+    calls = {block.id: call_facts(block) for block in blocks if isinstance(block, ToolCall)}
     current = current_user_message(request.messages)
     last = len(request.messages) - 1
     for index, message in enumerate(request.messages):
@@ -221,10 +224,6 @@ def _places(request: Request, identities: Sequence[Sequence[str]] | None) -> Ite
         known = identities[index] if identities is not None else [block_identity(block) for block in message.blocks]
         for block, identity in zip(message.blocks, known, strict=True):
             yield from _block_places(block, identity, base, message.role, calls)
-
-
-def _is_call(block: Block) -> bool:
-    return isinstance(block, ToolCall)
 
 
 def _base_category(message: Message, *, prefill: bool, current: bool) -> Category:
@@ -241,7 +240,7 @@ _REMINDERS = ("<system-reminder>", "<environment_context>", "<user_instructions>
 
 
 def current_user_message(messages: Sequence[Message]) -> int:
-    """Index of the last message in which the user says something beside tool results and reminders; -1 if there is none."""
+    """Index of the last message in which the user says more than tool results and reminders; -1 if there is none."""
     for index in range(len(messages) - 1, -1, -1):
         if messages[index].role == "user" and any(map(_says_something, messages[index].blocks)):
             return index

@@ -105,9 +105,7 @@ def _follow(
 
 def _beside(asked: Asked, turn: Turn, method: str, certainty: Certainty, confidence: float) -> Lineage:
     conversation = turn.lineage.conversation
-    return Lineage(
-        asked.id, Relation.SIDE_CALL, turn.id, conversation, None, 1, method, certainty, confidence
-    )
+    return Lineage(asked.id, Relation.SIDE_CALL, turn.id, conversation, None, 1, method, certainty, confidence)
 
 
 def _went_on(asked: Asked, turn: Turn, index: ConversationIndex) -> bool:
@@ -145,7 +143,7 @@ def _by_chain(asked: Asked, index: ConversationIndex) -> Lineage | None:
 
 
 def _possible_tips(asked: Asked) -> dict[str, int]:
-    """Beginnings of the chain that a request may have had, with their lengths: those before an answer, and the whole."""
+    """Beginnings of the chain that may have been requests, with their lengths: those before an answer, and all of it."""
     messages = asked.request.messages
     last = len(asked.chain)
     return {
@@ -265,9 +263,7 @@ def _same_thread(asked: Asked, newest: Turn) -> Lineage:
     shorter = len(asked.chain) < newest.messages
     summary = starts_from_summary(asked.request.messages)
     relation = Relation.COMPACTION if shorter or summary else Relation.CONTINUATION
-    return Lineage(
-        spot.conversation, relation, newest.id, None, None, spot.depth + 1, "session_id", Certainty.EXACT
-    )
+    return Lineage(spot.conversation, relation, newest.id, None, None, spot.depth + 1, "session_id", Certainty.EXACT)
 
 
 def _by_prompt(asked: Asked, index: ConversationIndex) -> Lineage | None:

@@ -20,15 +20,22 @@ MAX_FILES = 500
 
 _NAME_LIMIT = 300
 _SUFFIX = r"\.[A-Za-z][A-Za-z0-9_+-]{0,14}"
-_PATH = re.compile(rf"(?:[\w.@~+-]{{1,100}}[/\\]){{0,40}}[\w.@~+()\[\]-]{{1,120}}{_SUFFIX}|(?:[\w.@~+-]{{1,100}}/){{1,40}}[\w.-]{{1,100}}")
-_PLAIN_NAMES = frozenset("Makefile Dockerfile LICENSE README Gemfile Rakefile Justfile Procfile CMakeLists.txt".split())
-_TAG_NAMES = "file|file_content|file_contents|document|document_content|source_file|attachment|file_text"
-_OPEN_TAG = re.compile(
-    rf"<(?P<tag>{_TAG_NAMES})(?P<attributes>\s[^<>\n]{{0,{_NAME_LIMIT}}})?>(?!\s*</)", re.IGNORECASE
+_PATH = re.compile(
+    rf"(?:[\w.@~+-]{{1,100}}[/\\]){{0,40}}[\w.@~+()\[\]-]{{1,120}}{_SUFFIX}|(?:[\w.@~+-]{{1,100}}/){{1,40}}[\w.-]{{1,100}}"
 )
-_ATTRIBUTE = re.compile(r"(?:path|name|file|filename|file_path|src|source|title)\s{0,3}=\s{0,3}[\"']([^\"'\n]{1,300})[\"']", re.IGNORECASE)
-_INNER_NAME = re.compile(r"\s{0,20}<(path|source|name|file_path|filename)>\s{0,20}([^<\n]{1,300}?)\s{0,20}</\1>", re.IGNORECASE)
-_COMMENT = re.compile(r"\s{0,20}(?:#|//|/\*|--|;|<!--|%|\"\"\")\s{0,9}(?:(?:file|path|filename)\s{0,3}:\s{0,9})?(\S{1,300})", re.IGNORECASE)
+_PLAIN_NAMES = frozenset(("Makefile", "Dockerfile", "LICENSE", "README", "Gemfile", "Rakefile", "Justfile", "Procfile"))
+_TAG_NAMES = "file|file_content|file_contents|document|document_content|source_file|attachment|file_text"
+_OPEN_TAG = re.compile(rf"<(?P<tag>{_TAG_NAMES})(?P<attributes>\s[^<>\n]{{0,{_NAME_LIMIT}}})?>(?!\s*</)", re.IGNORECASE)
+_ATTRIBUTE = re.compile(
+    r"(?:path|name|file|filename|file_path|src|source|title)\s{0,3}=\s{0,3}[\"']([^\"'\n]{1,300})[\"']", re.IGNORECASE
+)
+_INNER_NAME = re.compile(
+    r"\s{0,20}<(path|source|name|file_path|filename)>\s{0,20}([^<\n]{1,300}?)\s{0,20}</\1>", re.IGNORECASE
+)
+_COMMENT = re.compile(
+    r"\s{0,20}(?:#|//|/\*|--|;|<!--|%|\"\"\")\s{0,9}(?:(?:file|path|filename)\s{0,3}:\s{0,9})?(\S{1,300})",
+    re.IGNORECASE,
+)
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})([^\n`]*)\Z")
 _BEFORE = re.compile(r"(?:file|path|filename)\s{0,3}:\s{0,9}", re.IGNORECASE)
 

@@ -56,7 +56,9 @@ def block_identity(block: Block) -> str:
         case Text():
             return digest("text", split_volatile(block.text)[1])
         case Thinking():
-            return digest("thinking", block.text, block.data or "")
+            # Signatures are no part of what is thought, but of sealed thinking they are all there is.
+            sealed = block.signature.value if block.redacted and block.signature else ""
+            return digest("thinking", block.text, sealed)
         case ToolCall():
             return digest("call", block.name, block.server or "", dump(block.arguments))
         case ToolResult():

@@ -88,7 +88,9 @@ def cost_of(usage: Usage, rates: Rates) -> Cost:
     output = (usage.output or 0) * (rates.output or zero)
     other = (usage.web_searches or 0) * (rates.web_search or zero)
     uncached = ((usage.cache_read or 0) + usage.cache_write) * (rates.input or zero)
-    return Cost(rates.source, new + read + write + output + other, new, read, write, output, other, uncached - read - write)
+    return Cost(
+        rates.source, new + read + write + output + other, new, read, write, output, other, uncached - read - write
+    )
 
 
 @dataclass(slots=True)
@@ -179,7 +181,7 @@ def _look_up(model: str, provider: str | None) -> tuple[Provider, ModelInfo] | N
 
 
 def _candidates(model: str) -> Iterable[str]:
-    """A model's name as it is, and without a gateway's prefix (`models/`, `anthropic/`, `us.anthropic.`) or suffix (`:free`, `@date`)."""
+    """A model's name as it is, and without a gateway's prefix (`models/`, `us.anthropic.`) or suffix (`:free`, `@date`)."""
     yield model
     bare = model.rpartition("/")[2].partition("@")[0]
     yield bare

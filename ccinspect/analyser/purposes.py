@@ -26,7 +26,7 @@ class Purpose(StrEnum):
 _LOOKED_AT = 3_000
 """Characters of a text searched for words that give a purpose away."""
 
-# How agents ask for a summary of the conversation: Claude Code, Codex, Gemini CLI, opencode, Cline, aider and their kin.
+# How agents ask for a summary of the conversation: Claude Code, Codex, Gemini CLI, opencode, Cline, aider.
 _COMPACTION = re.compile(
     r"create a detailed summary of (?:the|our|this) conversation"
     r"|summari[sz]ing conversations"

@@ -39,7 +39,8 @@ class Record:
         if not isinstance(value, dict):
             raise ValueError(f"{cls.__name__}: expected an object")
         try:
-            return cls(**{name: _read(kind, value[name]) for name, kind in _kinds(cls).items() if name in value})
+            kinds = _kinds(cls)  # type: ignore[arg-type]  # classes are hashable, whatever mypy says of Self
+            return cls(**{name: _read(kind, value[name]) for name, kind in kinds.items() if name in value})
         except (TypeError, ArithmeticError) as error:
             raise ValueError(f"{cls.__name__}: {error}") from error
 

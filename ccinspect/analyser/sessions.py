@@ -1,12 +1,14 @@
 """The ids by which agents themselves say what belongs together: in headers, and in the body.
 
-| agent | session | thread (of a sub-agent) | its parent |
+| agent | session | thread of a sub-agent | its parent |
 |---|---|---|---|
-| Claude Code | `x-claude-code-session-id`; `metadata.user_id`: JSON with `session_id`, or text with `_session_ID` | `x-claude-code-agent-id` | `x-claude-code-parent-agent-id` |
+| Claude Code | `x-claude-code-session-id`; `metadata.user_id` (1) | `x-claude-code-agent-id` | `x-claude-code-parent-agent-id` |
 | Codex | `session-id`, `session_id`, `conversation_id`; `prompt_cache_key` | `thread-id` | `x-codex-parent-thread-id` |
 | opencode | `x-opencode-session`, `x-session-affinity` | the same | `x-parent-session-id` |
-| Gemini CLI | `session_id` of the request's envelope | | |
+| Gemini CLI | `session_id` in the request's envelope | | |
 | any other | `x-ccinspect-session`, `x-session-id`, `x-session`, `session-id` | | |
+
+(1) JSON with `session_id`, or text that ends in `_session_ID`.
 """
 
 from __future__ import annotations
@@ -37,8 +39,8 @@ class SessionMark(Record):
 
 _LONGEST = 200
 _SESSION_HEADERS = (
-    "x-ccinspect-session", "x-claude-code-session-id", "x-opencode-session", "session-id", "session_id", "conversation_id",
-    "x-session-id", "x-session", "x-session-affinity", "x-conversation-id",
+    "x-ccinspect-session", "x-claude-code-session-id", "x-opencode-session", "session-id", "session_id",
+    "conversation_id",    "x-session-id", "x-session", "x-session-affinity", "x-conversation-id",
 )  # fmt: skip
 _USER_SESSION = re.compile(r"_session_([0-9A-Za-z-]{8,100})\Z")
 

@@ -34,24 +34,33 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*\+?=")
-_PREPARE = frozenset(
-    "cd export set unset source . pushd popd true : echo printf sleep alias shopt ulimit umask wait trap read local declare "
-    "if then else elif fi for while until do done case esac function test [ [[ eval return exit".split()
+_PREPARING = (
+    "cd export set unset source . pushd popd true : echo printf sleep alias shopt ulimit umask wait trap read local "
+    "declare if then else elif fi for while until do done case esac function test [ [[ eval return exit"
 )
+_PREPARE = frozenset(_PREPARING.split())
 # Wrappers, and how many words of their own come before the command when those are no options.
 _WRAPPERS = {
-    "sudo": 0, "env": 0, "nohup": 0, "time": 0, "command": 0, "exec": 0, "builtin": 0, "nice": 0, "ionice": 0, "doas": 0,
-    "stdbuf": 0, "setsid": 0, "xargs": 0, "timeout": 1, "chroot": 1, "then": 0, "do": 0, "else": 0, "!": 0, "npx": 0,
+    "sudo": 0, "env": 0, "nohup": 0, "time": 0, "command": 0, "exec": 0, "builtin": 0, "nice": 0, "ionice": 0,
+    "doas": 0,    "stdbuf": 0, "setsid": 0, "xargs": 0, "timeout": 1, "chroot": 1, "then": 0, "do": 0, "else": 0, "!": 0, "npx": 0,
     "bunx": 0, "uvx": 0, "strace": 0,
 }  # fmt: skip
 _OPTION_WITH_VALUE = frozenset(("-u", "-n", "-g", "-s", "-k", "-I", "-C", "--signal", "--kill-after", "--user"))
-_RUN_BY = {("uv", "run"), ("poetry", "run"), ("pipenv", "run"), ("pdm", "run"), ("bundle", "exec"), ("pnpm", "exec"), ("conda", "run")}
+_RUN_BY = {
+    ("uv", "run"),
+    ("poetry", "run"),
+    ("pipenv", "run"),
+    ("pdm", "run"),
+    ("bundle", "exec"),
+    ("pnpm", "exec"),
+    ("conda", "run"),
+}
 _SHELLS = frozenset(("bash", "sh", "zsh", "dash", "fish", "ash", "ksh"))
 _NAME = re.compile(r"[A-Za-z0-9_][\w.+@-]{0,39}|\[")
 
 
 def main_command(line: str | list[str]) -> Command | None:
-    """The command that a line (or a list of words) is about: its first that does not only prepare. None if there is none."""
+    """The command that a line, or a list of words, is about: the first that does not only prepare. None without any."""
     return _main(line, 0)
 
 

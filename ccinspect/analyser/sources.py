@@ -52,7 +52,7 @@ _LONGEST_NAME = 200
 
 
 def tool_ref(name: str, server: str | None = None) -> ToolRef:
-    """Take an MCP tool's name apart: `mcp__github__get_issue`, `mcp_github_get_issue`, or one told with its server."""
+    """Take an MCP tool's name apart: `mcp__github__get_issue`, `mcp_github_get_issue`, or one with its server apart."""
     name = name[:_LONGEST_NAME]
     match = _MCP_NAME.fullmatch(name)
     if match:
@@ -62,53 +62,43 @@ def tool_ref(name: str, server: str | None = None) -> ToolRef:
 
 # Cline and its kin reach all MCP tools through one of their own.
 _MCP_CALLERS = frozenset(("use_mcp_tool", "access_mcp_resource", "call_mcp_tool"))
-_SHELLS = frozenset(
+_SHELLS = (
     "bash shell local_shell local_shell_call exec_command run_shell_command execute_command run_terminal_cmd "
-    "run_in_terminal container.exec shell_command run_command terminal execute_bash execute_shell unified_exec powershell".split()
+    "run_in_terminal container.exec shell_command run_command terminal execute_bash execute_shell unified_exec "
+    "powershell"
 )
-
-_ACTIVITIES: dict[Activity, frozenset[str]] = {
-    Activity.READ: frozenset(
-        "read read_file readfile view cat open_file notebookread read_many_files fs_read list_directory ls list_dir "
-        "list_files listdir view_file get_file_contents view_image readmcpresource bashoutput taskoutput".split()
-    ),
-    Activity.SEARCH: frozenset(
-        "grep glob search search_files codebase_search file_search grep_search search_file_content find ripgrep "
-        "semantic_search list_code_definition_names find_files code_search toolsearch tool_search lsp".split()
-    ),
-    Activity.EDIT: frozenset(
-        "edit write write_file writefile multiedit notebookedit apply_patch str_replace str_replace_editor replace "
-        "str_replace_based_edit_tool write_to_file replace_in_file apply_diff edit_file create_file insert_edit patch "
-        "fs_write search_replace delete_file insert_content text_editor multi_edit".split()
-    ),
-    Activity.WEB: frozenset(
-        "webfetch websearch web_fetch web_search fetch google_web_search browser browser_action web_search_call "
-        "webfetchtool url_fetch brave_search google_search url_context fetch_webpage".split()
-    ),
-    Activity.ORCHESTRATION: frozenset(
-        "task agent todowrite todoread todo_write todo_read update_plan exitplanmode exit_plan_mode enterplanmode "
-        "spawn_agent send_input wait wait_agent close_agent new_task switch_mode attempt_completion askuserquestion "
-        "ask_followup_question skill slashcommand taskcreate taskupdate tasklist taskget taskstop killshell kill_shell "
-        "save_memory write_todos delegate manage_todo_list plan_mode_respond runsubagent sendmessage".split()
-    ),
-    Activity.COMMAND: frozenset("code_execution code_interpreter write_stdin python repl".split()),
-    Activity.TEST: frozenset("run_tests runtests test run_test".split()),
-    Activity.VCS: frozenset("git commit gh".split()),
+_TOOLS: dict[Activity, str] = {
+    Activity.READ: "read read_file readfile view cat open_file notebookread read_many_files fs_read list_directory ls "
+    "list_dir list_files listdir view_file get_file_contents view_image readmcpresource bashoutput taskoutput",
+    Activity.SEARCH: "grep glob search search_files codebase_search file_search grep_search search_file_content find "
+    "ripgrep semantic_search list_code_definition_names find_files code_search toolsearch tool_search lsp",
+    Activity.EDIT: "edit write write_file writefile multiedit notebookedit apply_patch str_replace str_replace_editor "
+    "replace str_replace_based_edit_tool write_to_file replace_in_file apply_diff edit_file create_file insert_edit "
+    "patch fs_write search_replace delete_file insert_content text_editor multi_edit",
+    Activity.WEB: "webfetch websearch web_fetch web_search fetch google_web_search browser browser_action url_context "
+    "web_search_call webfetchtool url_fetch brave_search google_search fetch_webpage",
+    Activity.ORCHESTRATION: "task agent todowrite todoread todo_write todo_read update_plan exitplanmode skill wait "
+    "exit_plan_mode enterplanmode spawn_agent send_input wait_agent close_agent new_task switch_mode slashcommand "
+    "attempt_completion askuserquestion ask_followup_question taskcreate taskupdate tasklist taskget taskstop delegate "
+    "killshell kill_shell save_memory write_todos manage_todo_list plan_mode_respond runsubagent sendmessage",
+    Activity.COMMAND: "code_execution code_interpreter write_stdin python repl",
+    Activity.TEST: "run_tests runtests test run_test",
+    Activity.VCS: "git commit gh",
 }
-_ACTIVITY_OF = {name: activity for activity, names in _ACTIVITIES.items() for name in names}
-
-_PROGRAM_ACTIVITIES: dict[Activity, frozenset[str]] = {
-    Activity.READ: frozenset("cat head tail less more ls tree stat file wc nl bat eza du od xxd jq yq pdftotext".split()),
-    Activity.SEARCH: frozenset("grep rg egrep fgrep ag ack find fd fdfind locate which whereis".split()),
-    Activity.EDIT: frozenset("apply_patch patch touch cp mv rm mkdir ln chmod tee truncate".split()),
-    Activity.VCS: frozenset("git gh hg svn jj glab".split()),
-    Activity.TEST: frozenset(
-        "pytest tox nox jest vitest mocha rspec phpunit ctest gotestsum nextest playwright cypress".split()
-    ),
-    Activity.WEB: frozenset("curl wget http https lynx w3m xh".split()),
+_PROGRAMS: dict[Activity, str] = {
+    Activity.READ: "cat head tail less more ls tree stat file wc nl bat eza du od xxd jq yq pdftotext",
+    Activity.SEARCH: "grep rg egrep fgrep ag ack find fd fdfind locate which whereis",
+    Activity.EDIT: "apply_patch patch touch cp mv rm mkdir ln chmod tee truncate",
+    Activity.VCS: "git gh hg svn jj glab",
+    Activity.TEST: "pytest tox nox jest vitest mocha rspec phpunit ctest gotestsum nextest playwright cypress",
+    Activity.WEB: "curl wget http https lynx w3m xh",
 }
-_PROGRAM_ACTIVITY_OF = {name: activity for activity, names in _PROGRAM_ACTIVITIES.items() for name in names}
-_RUNNERS = frozenset("cargo go npm pnpm yarn bun make just dotnet mvn gradle gradlew mix swift deno rake".split())
+_RUNNER_NAMES = "cargo go npm pnpm yarn bun make just dotnet mvn gradle gradlew mix swift deno rake"
+
+_ACTIVITY_OF = {name: activity for activity, names in _TOOLS.items() for name in names.split()}
+_PROGRAM_ACTIVITY_OF = {name: activity for activity, names in _PROGRAMS.items() for name in names.split()}
+_SHELL_NAMES = frozenset(_SHELLS.split())
+_RUNNERS = frozenset(_RUNNER_NAMES.split())
 _MODULE_TESTS = frozenset(("pytest", "unittest", "nox", "tox", "doctest"))
 
 
@@ -133,7 +123,7 @@ def call_facts(call: ToolCall) -> CallFacts:
     if ref.server:
         return CallFacts(ref, ref.source, Activity.MCP, _file(arguments))
     name = ref.name.lower()
-    if name in _SHELLS:
+    if name in _SHELL_NAMES:
         command = main_command(shell_text(call))
         if command is not None:
             return CallFacts(ref, f"bash:{command.program}", command_activity(command), _file_of_command(command))
@@ -164,8 +154,8 @@ def shell_text(call: ToolCall) -> str | list[str]:
 
 
 _FILE_KEYS = (
-    "file_path", "path", "filePath", "absolute_path", "target_file", "notebook_path", "filename", "file", "relative_path",
-    "relative_workspace_path", "AbsolutePath", "TargetFile",
+    "file_path", "path", "filePath", "absolute_path", "target_file", "notebook_path", "filename", "file",
+    "relative_path", "relative_workspace_path", "AbsolutePath", "TargetFile",
 )  # fmt: skip
 _LONGEST_PATH = 400
 
@@ -187,7 +177,7 @@ def _patched(call: ToolCall) -> str | None:
     return match[1].strip() if match else None
 
 
-_ONE_FILE = frozenset("cat head tail nl bat less more".split())
+_ONE_FILE = frozenset(("cat", "head", "tail", "nl", "bat", "less", "more"))
 
 
 def _file_of_command(command: Command) -> str | None:

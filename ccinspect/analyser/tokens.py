@@ -162,7 +162,7 @@ def _count(item: Block | Tool, scheme: Scheme) -> Count:
             measured = media_tokens(item, scheme.family, scheme.model)
             return Count(measured.tokens, opaque=measured.guess)
         case Thinking():
-            return Count(count(item.text, scheme.encoding), opaque=item.data is not None and not item.text)
+            return Count(count(item.text, scheme.encoding), opaque=_is_sealed(item))
         case ToolCall():
             return Count(count(item.name + arguments_text(item.arguments), scheme.encoding))
         case ToolResult():
@@ -174,6 +174,11 @@ def _count(item: Block | Tool, scheme: Scheme) -> Count:
         case Unknown():
             return Count(count(item.text, scheme.encoding), opaque=not item.text and bool(item.raw))
     return Count(0, opaque=True)
+
+
+def _is_sealed(thinking: Thinking) -> bool:
+    """Whether more was thought than there is to read: redacted, only summarised, or signed without a word."""
+    return thinking.redacted or thinking.summary or (not thinking.text and thinking.signature is not None)
 
 
 def _text(text: str, scheme: Scheme) -> Count:
