@@ -72,8 +72,8 @@ _MAX_PATH = 4000
 def recognise(method: str, path: str) -> Recognised | None:
     """The dialect and kind that a method and a path (with or without its query) speak, or None.
 
-    Prefixes do not matter (`/openai/deployments/X/chat/completions`, `/v1/messages`, `/messages`). A GET is a request only
-    where it opens a WebSocket.
+    Prefixes do not matter (`/openai/deployments/X/chat/completions`, `/v1/messages`, `/messages`). A GET is a request
+    only where it opens a WebSocket.
     """
     where = path[:_MAX_PATH].partition("?")[0].rstrip("/")
     if method == "GET":

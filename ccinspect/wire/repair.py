@@ -19,7 +19,7 @@ def pair_tools(messages: Iterable[Message], notes: Notes) -> list[Message]:
     results without a call into text."""
     out: list[Message] = []
     calls: dict[str, str] = {}
-    for role, group in coalesce(messages, lambda message: "assistant" if message.role == "assistant" else "user"):
+    for role, group in coalesce(_not_empty(messages, notes), _side):
         if role == "assistant":
             group = _named(group, len(out))
             out += group
@@ -38,6 +38,19 @@ def pair_tools(messages: Iterable[Message], notes: Notes) -> list[Message]:
         out += answers
         calls = {}
     return out
+
+
+def _side(message: Message) -> str:
+    return "assistant" if message.role == "assistant" else "user"
+
+
+def _not_empty(messages: Iterable[Message], notes: Notes) -> Iterable[Message]:
+    for message in messages:
+        if message.blocks:
+            yield message
+        elif not (isinstance(message.raw, dict) and message.raw.get("type") == "additional_tools"):
+            # An item that only brings tools is told with the tools.
+            notes.note("info", "empty_message_dropped", "a message without content", message.path)
 
 
 def _named(group: list[Message], base: int) -> list[Message]:

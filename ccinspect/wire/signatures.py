@@ -20,6 +20,15 @@ _REDACTED = "ccinspect-redacted"
 _ID = "#"
 
 
+_SIGNERS = {"bedrock": "anthropic"}
+# Anthropic's signatures are good on all its platforms.
+
+
+def signer_of(dialect: str) -> str:
+    """The dialect under which the signatures of a dialect's providers are known."""
+    return _SIGNERS.get(dialect, dialect)
+
+
 def wrap(signature: Signature, dialect: str, mark: str = _MARK) -> str:
     """How the signature is written in an answer in `dialect`: as it is at home, with its origin anywhere else."""
     if signature.origin == dialect:
@@ -31,13 +40,13 @@ def wrap(signature: Signature, dialect: str, mark: str = _MARK) -> str:
 
 def wrapping(origin: str) -> str:
     """What stands before a signature away from home, where it is told in pieces."""
-    return f"{_MARK}:{origin}:"
+    return f"{_MARK}:{signer_of(origin)}:"
 
 
 def unwrap(text: str, dialect: str) -> Signature:
     """A signature read in `dialect`."""
     parts = _parts(text, dialect)
-    return Signature(parts[2], parts[1]) if parts else Signature(text, dialect)
+    return Signature(parts[2], parts[1]) if parts else Signature(text, signer_of(dialect))
 
 
 def is_redacted(text: object, dialect: str) -> bool:
@@ -67,7 +76,7 @@ def _decoded(text: str) -> str:
 
 def sealed(block: Thinking, source: str, target: str) -> str:
     """The signature of a thinking block of `source` as told in `target`; its id goes with it."""
-    signature = block.signature or Signature("", source)
+    signature = block.signature or Signature("", signer_of(source))
     if block.id and signature.origin != target:
         signature = Signature(f"{block.id}{_ID}{signature.value}", signature.origin)
     return wrap(signature, target, _REDACTED if block.redacted else _MARK)
@@ -81,7 +90,7 @@ def split_id(signature: Signature) -> tuple[str | None, str]:
 
 def is_own(block: Block, source: str, target: str) -> bool:
     """Whether the block's reasoning was made by a provider of the `target` dialect, which alone can use it."""
-    return block.signature.origin == target if block.signature else source == target
+    return block.signature.origin == target if block.signature else signer_of(source) == target
 
 
 def attach_carried(blocks: Iterable[Block]) -> list[Block]:
@@ -99,6 +108,8 @@ def attach_carried(blocks: Iterable[Block]) -> list[Block]:
             block = replace(block, signature=carried)
         carried = None
         out.append(block)
+    if carried is not None:
+        out.append(Thinking(signature=carried))
     return out
 
 
@@ -109,4 +120,5 @@ def is_carrier(block: Block) -> bool:
         and not block.redacted
         and block.signature is not None
         and block.signature.origin == "gemini"
+        and block.signature.value != ""
     )

@@ -40,7 +40,7 @@ from ccinspect.wire.model import (
     Usage,
 )
 from ccinspect.wire.ndjson import ArrayDecoder, LineDecoder
-from ccinspect.wire.signatures import attach_carried, unwrap
+from ccinspect.wire.signatures import attach_carried, signer_of, unwrap
 from ccinspect.wire.sse import SseDecoder
 from ccinspect.wire.usage import merge_usage
 
@@ -70,11 +70,11 @@ class _Draft:
     patch: JsonObject | None = None
     final: Block | None = None
 
-    def finish(self, dialect: str) -> Block:
+    def finish(self, signer: str) -> Block:
         """The block as far as it came."""
         block = self.final or self._joined()
         sealed = self._text("signature")
-        signature = unwrap(sealed, dialect) if sealed else self.signature
+        signature = unwrap(sealed, signer) if sealed else self.signature
         return replace(block, signature=signature) if signature and not block.signature else block
 
     def _text(self, kind: str) -> str:
@@ -155,7 +155,7 @@ class ResponseBuilder:
     def build(self, outcome: Outcome) -> Response:
         candidates: dict[int, list[Block]] = {0: []}
         for draft in self._drafts.values():
-            candidates.setdefault(draft.candidate, []).append(draft.finish(self.dialect))
+            candidates.setdefault(draft.candidate, []).append(draft.finish(signer_of(self.dialect)))
         blocks = candidates.pop(0)
         start, stop = self._start, self.stop or MessageStop(None)
         return Response(
@@ -326,6 +326,7 @@ class StreamDecoder:
 
     def __init__(self, framing: Framing) -> None:
         self.out: list[StreamEvent] = []
+        self.tail: list[StreamEvent] = []
         self.builder = ResponseBuilder(self.dialect)
         self._framing = framing
 
@@ -340,14 +341,14 @@ class StreamDecoder:
         return self._take([("", text.strip())])
 
     def close(self, reason: CloseReason = "eof") -> Response:
-        """The answer as far as it came. May be called once."""
+        """The answer as far as it came. May be called once; `tail` has the events that only the end made known."""
         last = self._framing.close()
         if last is not None:
             value, problem = parse_event(last[1].strip())
             if (problem is None and isinstance(value, dict)) or last[1] == "[DONE]":
-                self._take([last])
+                self.tail += self._take([last])
         self.on_close()
-        self._flush()
+        self.tail += self._flush()
         if problem := self._framing.problem():
             self.builder.diagnose("error", "events_lost", problem)
         return self.builder.build(self._outcome(reason))

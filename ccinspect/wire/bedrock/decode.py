@@ -40,6 +40,8 @@ from ccinspect.wire.model import (
 from ccinspect.wire.usage import converse_usage
 
 DIALECT = "bedrock"
+SIGNER = anthropic.DIALECT
+"""Anthropic's signatures are good on all its platforms."""
 _PATH = re.compile(r"/model/([^/?]+)/([a-z-]+)")
 
 STOP_REASONS = anthropic.STOP_REASONS | {
@@ -209,10 +211,10 @@ def _media(kind: str) -> Callable[[JsonObject, JsonObject, Path], Block]:
 def _reasoning_block(inner: JsonObject, raw: JsonObject, path: Path) -> Block:
     sealed = as_name(inner.get("redactedContent"))
     if sealed:
-        return Thinking(redacted=True, signature=Signature(sealed, DIALECT), path=path, raw=raw)
+        return Thinking(redacted=True, signature=Signature(sealed, SIGNER), path=path, raw=raw)
     told = as_object(inner.get("reasoningText"))
     sign = as_name(told.get("signature"))
-    signature = Signature(sign, DIALECT) if sign else None
+    signature = Signature(sign, SIGNER) if sign else None
     return Thinking(as_text(told.get("text")), path=path, raw=raw, signature=signature)
 
 

@@ -11,7 +11,7 @@ import binascii
 
 from ccinspect.wire.anthropic.stream import AnthropicStream
 from ccinspect.wire.apierror import error_kind
-from ccinspect.wire.bedrock.decode import DIALECT, STOP_REASONS, read_citation
+from ccinspect.wire.bedrock.decode import DIALECT, SIGNER, STOP_REASONS, read_citation
 from ccinspect.wire.events import (
     BlockDelta,
     BlockPatch,
@@ -58,8 +58,8 @@ class BedrockStream(AnthropicStream):
         elif name == "messageStart":
             self.out.append(MessageStart(raw=data))
         elif name == "messageStop":
-            word = as_name(data.get("stopReason"))
-            self.out.append(MessageStop(STOP_REASONS.get(word or "", StopReason.OTHER), word))
+            stopped = as_name(data.get("stopReason"))
+            self.out.append(MessageStop(STOP_REASONS.get(stopped or "", StopReason.OTHER), stopped))
         elif name == "metadata":
             usage = converse_usage(data.get("usage"))
             if usage is not None:
@@ -111,7 +111,7 @@ class BedrockStream(AnthropicStream):
             self._ensure(index, ToolCall())
             self.out.append(BlockDelta(index, "arguments", as_text(call.get("input"))))
         elif "redactedContent" in reasoning:
-            sealed = Signature(as_text(reasoning.get("redactedContent")), DIALECT)
+            sealed = Signature(as_text(reasoning.get("redactedContent")), SIGNER)
             self._ensure(index, Thinking(redacted=True, signature=sealed))
         elif reasoning:
             self._ensure(index, Thinking())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from ccinspect.wire.codec import leftover, names
 from ccinspect.wire.jsontext import as_bool, as_count, as_int, as_list, as_name, as_number, as_object, as_text
 from ccinspect.wire.model import Json, JsonObject, OutputFormat, Path, Reasoning, Sampling, Tool, ToolChoice
@@ -16,6 +18,7 @@ def field(raw: JsonObject, name: str) -> Json:
     return raw.get(_snake(name))
 
 
+@functools.cache
 def _snake(name: str) -> str:
     return "".join(f"_{char.lower()}" if char.isupper() else char for char in name)
 

@@ -55,6 +55,7 @@ class GeminiStream(StreamDecoder):
         self._candidates: dict[int, _Candidate] = {}
         self._next = 0
         self._begun = False
+        self._counts: object = None
 
     def on_event(self, name: str, data: JsonObject) -> None:
         inner = data.get("response")
@@ -72,9 +73,12 @@ class GeminiStream(StreamDecoder):
             start = MessageStart(as_name(data.get("responseId")), as_name(data.get("modelVersion")))
             start.raw = {key: data[key] for key in data if key not in ("candidates", "usageMetadata")}
             self.out.append(start)
-        usage = gemini_usage(data.get("usageMetadata"))
-        if usage is not None:
-            self.out.append(UsageReport(usage))
+        counts = data.get("usageMetadata")
+        if counts != self._counts:
+            self._counts = counts
+            usage = gemini_usage(counts)
+            if usage is not None:
+                self.out.append(UsageReport(usage))
         if isinstance(candidates, list) and candidates:
             for raw in candidates:
                 if isinstance(raw, dict):

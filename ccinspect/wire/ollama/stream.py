@@ -14,7 +14,7 @@ from ccinspect.wire.events import (
     UnknownEvent,
     UsageReport,
 )
-from ccinspect.wire.jsontext import as_list, as_name, as_object, as_text
+from ccinspect.wire.jsontext import as_list, as_name, as_text
 from ccinspect.wire.model import Block, JsonObject, Text, Thinking
 from ccinspect.wire.ollama.decode import DIALECT, created, read_call, read_message, stop_reason
 from ccinspect.wire.stream import StreamDecoder, pick_framing
@@ -68,7 +68,7 @@ class OllamaStream(StreamDecoder):
         signs = as_list(message.get("thinking_signatures"))
         if not signs:
             return
-        for block in read_message({**as_object(message), "thinking": "", "content": ""}, ("message",)).blocks:
+        for block in read_message({"thinking_signatures": signs}, ("message",)).blocks:
             if isinstance(block, Thinking) and block.signature is not None and self._kind == "thinking":
                 self.out.append(BlockDelta(self._next, "signature", as_text(signs[0])))
                 self._close()

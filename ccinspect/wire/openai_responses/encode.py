@@ -140,7 +140,7 @@ def _message(message: Message, notes: Notes) -> list[JsonObject]:
                 out.append(item)
         elif isinstance(block, Unknown) and block.dialect == DIALECT and notes.home:
             out.append(block.raw)
-        elif not (isinstance(block, Unknown) and block.kind == "additional_tools"):
+        else:
             rest.append(block)
     content = _parts(rest, notes) if rest else ""
     if content:

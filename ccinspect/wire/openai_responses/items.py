@@ -28,6 +28,7 @@ from ccinspect.wire.openai_chat.decode import read_cache, url_media
 from ccinspect.wire.signatures import is_redacted, split_id, unwrap
 
 DIALECT = "openai_responses"
+TOOLS_ITEM = "additional_tools"
 
 _MESSAGE_FIELDS = names("type role content id status")
 _TEXT_FIELDS = names("type text annotations logprobs prompt_cache_breakpoint")
@@ -56,15 +57,16 @@ def read_item(value: Json, path: Path) -> Message:
         blocks = _built_in_call(raw, kind, path)
     elif kind.endswith("_output"):
         blocks = [_built_in_result(raw, kind, path)]
+    elif kind == TOOLS_ITEM:
+        # The tools in it are read as the request's tools.
+        blocks = []
     else:
-        # The tools in it are read as the request's tools, and counted there.
-        text = "" if kind == "additional_tools" else readable(value)
-        blocks = [Unknown(kind=kind, dialect=DIALECT, text=text, path=path, raw=value)]
+        blocks = [Unknown(kind=kind, dialect=DIALECT, text=readable(value), path=path, raw=value)]
     return Message(_role(kind, blocks), tuple(blocks), path=path, raw=value)
 
 
 def _role(kind: str, blocks: list[Block]) -> str:
-    if kind == "additional_tools":
+    if kind == TOOLS_ITEM:
         return "developer"
     if blocks and isinstance(blocks[0], ToolResult):
         return "tool"
