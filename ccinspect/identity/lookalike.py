@@ -13,13 +13,13 @@ MAX_SCAN = 65_536
 """Bytes of a body."""
 
 Outline = dict[str, frozenset[str]]
-"""Top-level keys, each with the keys of its value or, where that is a list, of the list's first object."""
+"""Top-level keys, each with the keys of its value or, where that is a list, of the list's first object. Escapes stay."""
 
-# Possessive: a string without its end costs one look, whatever quotes and backslashes it holds.
-_TOKEN = re.compile(rb'"(?P<text>[^"\\]*+(?:\\.[^"\\]*+)*+)"|[{}\[\],:]|[^\s"{}\[\],:]++', re.DOTALL)
+# Possessive, and a string without its end counts as one: else hostile quotes would take quadratic time.
+_TOKEN = re.compile(rb'"(?P<text>[^"\\]*+(?:\\.[^"\\]*+)*+)(?:"|\\?\Z)|[{}\[\],:]|[^\s"{}\[\],:]++', re.DOTALL)
 _MAX_KEYS = 200
 
-# Endings that no other kind of service is known to use.
+# Endings of paths, and the keys that must be there too.
 _TELLING_PATHS = (
     ("/chat/completions", "openai_chat", ("messages",)),
     ("/v1/messages", "anthropic", ("messages",)),
@@ -30,8 +30,10 @@ _TELLING_PATHS = (
     ("/converse-stream", "bedrock_converse", ("messages",)),
     ("/api/chat", "ollama", ("messages", "model")),
     ("/api/generate", "ollama", ("prompt", "model")),
-    (":generateContent", "gemini", ("contents", "request")),
-    (":streamGenerateContent", "gemini", ("contents", "request")),
+    (":generateContent", "gemini", ("contents",)),
+    (":generateContent", "gemini", ("request",)),
+    (":streamGenerateContent", "gemini", ("contents",)),
+    (":streamGenerateContent", "gemini", ("request",)),
 )
 _SAMPLING = {"model", "stream", "temperature", "max_tokens", "max_completion_tokens", "tools", "top_p"}
 
@@ -47,8 +49,8 @@ def looks_like(path: str, body: bytes, method: str = "POST", headers: Iterable[t
     if not keys:
         return None
     bare = path.split("?", 1)[0]
-    for ending, dialect, any_of in _TELLING_PATHS:
-        if bare.endswith(ending) and any(name in keys for name in any_of):
+    for ending, dialect, needed in _TELLING_PATHS:
+        if bare.endswith(ending) and all(name in keys for name in needed):
             return dialect
     names = {name.lower() for name, _ in headers}
     return _by_shape(keys, whole=len(body) <= MAX_SCAN, anthropic=b"anthropic-version" in names)
