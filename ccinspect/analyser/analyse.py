@@ -17,7 +17,7 @@ from typing import Protocol
 
 from ccinspect.analyser.answers import Answer, compose_answer
 from ccinspect.analyser.cache_misses import CacheReport, Prefix, Verdict, explain, prefix_of
-from ccinspect.analyser.composition import Basis, Composition, Part, measure, scaled, summarise
+from ccinspect.analyser.composition import Basis, Composition, Part, measure, scaled_tokens, summarise
 from ccinspect.analyser.conversations import Asked, place
 from ccinspect.analyser.expansion import Expander
 from ccinspect.analyser.identity import request_chain, said_hash
@@ -86,8 +86,10 @@ class Result:
     analysis: Analysis
     turn: Turn
     prefix: Prefix
-    parts: tuple[Part, ...]
-    """Every part of the context, scaled; not kept, but made anew when it is to be shown."""
+    parts: list[Part]
+    """Every part of the context, with estimated tokens; not kept, but made anew when it is to be shown."""
+    tokens: list[int]
+    """Of each part, scaled to the provider's count."""
 
 
 class PrefixKeeper(Protocol):
@@ -133,7 +135,7 @@ class Analyser:
         usage = _usage(request, response)
         model = (response.model if response else None) or request.model
         family = scheme_for(request.dialect, request.model).family
-        shown = scaled(parts, usage, family=family, complete=expanded.complete)
+        tokens = scaled_tokens(parts, usage, family=family, complete=expanded.complete)
         marks = marks_of(parts)
         mark = session_mark(request, exchange.headers)
         lineage = place(
@@ -143,7 +145,7 @@ class Analyser:
             self.index,
         )
         answer = compose_answer(response, usage, self.counter, model) if response else None
-        composition = summarise(shown, parts, usage)
+        composition = summarise(parts, tokens, usage)
         billed, basis = _billed(usage, composition, answer, response)
         rates = self._rates(exchange, model, billed, response)
         prefix = prefix_of(exchange.id, exchange.started_at, request, parts, usage)
@@ -164,11 +166,11 @@ class Analyser:
             exchange.provider,
             _counts(usage) if response and response.usage else {},
             answer,
-            ledger_of(shown, answer.tools if answer else {}, billed, rates),
+            ledger_of(parts, tokens, answer.tools if answer else {}, billed, rates),
         )
         turn = _turn(exchange, analysis, chain, sample(marks))
         self.prefixes.put(prefix)
-        return Result(analysis, turn, prefix, tuple(shown))
+        return Result(analysis, turn, prefix, parts, tokens)
 
     def _rates(self, exchange: Exchange, model: str | None, usage: Usage, response: Response | None) -> Rates:
         tier = (response.service_tier if response else None) or exchange.request.service_tier

@@ -19,8 +19,8 @@ from ccinspect.analyser.media import claude_version
 from ccinspect.analyser.money import Rates, cost_of
 from ccinspect.analyser.records import Record
 from ccinspect.analyser.scaling import scale
-from ccinspect.wire.jsontext import dump
-from ccinspect.wire.model import CacheMarker, Request, ToolResult, Usage, format_path
+from ccinspect.wire.jsontext import dump_text
+from ccinspect.wire.model import CacheMarker, Path, Request, ToolResult, Usage, format_path
 
 
 class Verdict(StrEnum):
@@ -60,7 +60,7 @@ class Prefix(Record):
     hashes: tuple[str, ...]
     tokens: tuple[int, ...]
     """Of each block, scaled to the provider's count where it gave one."""
-    paths: tuple[str, ...]
+    paths: tuple[tuple[str | int, ...], ...]
     tools: int
     """The first so many blocks are tool definitions, ..."""
     system: int
@@ -110,10 +110,10 @@ def prefix_of(flow_id: str, started_at: float, request: Request, parts: Sequence
     tokens = [entry.tokens for entry in entries]
     if total is not None:
         tokens = scale(tokens, total)
-    paths = [format_path(entry.path) for entry in entries]
+    paths = [entry.path for entry in entries]
     after_tools = entries[len(request.tools) :]
     marked = _markers(request, len(entries))
-    places = {path: index for index, path in enumerate(paths)}
+    places = {path: index for index, path in enumerate(paths)} if marked else {}
     ttls = [_ttl(marker) for marker in marked.values()]
     explicit = request.dialect in _EXPLICIT or "claude" in (request.model or "")
     cached = (usage.cache_read or 0) + usage.cache_write if usage else 0
@@ -123,7 +123,7 @@ def prefix_of(flow_id: str, started_at: float, request: Request, parts: Sequence
         flow_id,
         started_at,
         request.model or "",
-        digest(dump([_settings(request)])),
+        digest(dump_text(_settings(request))),
         tuple(entry.identity[:16] for entry in entries),
         tuple(tokens),
         tuple(paths),
@@ -149,25 +149,25 @@ def _entries(parts: Sequence[Part]) -> list[Part]:
             continue
         last = entries[-1] if entries else None
         if last is not None and last.identity == part.identity and last.path == part.path:
-            entries[-1] = replace(last, tokens=last.tokens + part.tokens)
+            entries[-1] = last._replace(tokens=last.tokens + part.tokens)
         else:
             entries.append(part)
     return entries
 
 
-def _markers(request: Request, blocks: int) -> dict[str, CacheMarker]:
-    marked = {format_path(tool.path): tool.cache for tool in request.tools if tool.cache}
+def _markers(request: Request, blocks: int) -> dict[Path, CacheMarker]:
+    marked = {tool.path: tool.cache for tool in request.tools if tool.cache}
     messages = [block for message in request.messages for block in message.blocks]
     for block in (*request.system, *messages):
         inner = (
             next((each.cache for each in block.content if each.cache), None) if isinstance(block, ToolResult) else None
         )
         if marker := block.cache or inner:
-            marked[format_path(block.path)] = marker
+            marked[block.path] = marker
     automatic = request.extra.get("cache_control")
     if isinstance(automatic, dict) and messages and blocks:
         ttl = automatic.get("ttl")
-        marked[format_path(messages[-1].path)] = CacheMarker(ttl if isinstance(ttl, str) else None)
+        marked[messages[-1].path] = CacheMarker(ttl if isinstance(ttl, str) else None)
     return marked
 
 
@@ -194,7 +194,7 @@ def explain(
     previous: Prefix | None, current: Prefix, usage: Usage | None, rates: Rates, *, first: bool = True
 ) -> CacheReport:
     """Compare a turn with the one before it in its conversation. `first` says what it means that there is none."""
-    markers = tuple(current.paths[index] for index in current.markers)
+    markers = tuple(format_path(current.paths[index]) for index in current.markers)
     read = (usage.cache_read or 0) if usage else 0
     if usage is None or (usage.cache_read is None and not usage.cache_write):
         return CacheReport(Verdict.NOT_REPORTED, previous.flow_id if previous else None, markers=markers)
@@ -214,8 +214,8 @@ def explain(
         markers=markers,
     )
     if shared < len(previous.hashes):
-        changed_at = current.paths[shared] if shared < len(current.paths) else None
-        report = replace(report, changed_at=changed_at, changed_from=previous.paths[shared])
+        changed_at = format_path(current.paths[shared]) if shared < len(current.paths) else None
+        report = replace(report, changed_at=changed_at, changed_from=format_path(previous.paths[shared]))
     verdict = _verdict(previous, current, report)
     if verdict in (Verdict.HIT, Verdict.TOO_SMALL):
         return replace(report, verdict=verdict, missed=0)

@@ -8,9 +8,11 @@ spread over the visible parts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from ccinspect.analyser.framing import message_frame, request_frame, tools_frame, volatile_tokens
 from ccinspect.analyser.identity import block_identity, tool_identity
@@ -52,8 +54,7 @@ class Basis(StrEnum):
     ESTIMATED = "estimated"
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """A piece of the context. Where a block holds files, each file is a part of its own."""
 
     category: Category
@@ -108,19 +109,19 @@ def compose(parts: Sequence[Part], usage: Usage | None, *, family: str = "other"
 
     `complete` is False when the request leans on history that was not seen (`previous_response_id`).
     """
-    return summarise(scaled(parts, usage, family=family, complete=complete), parts, usage)
+    return summarise(parts, scaled_tokens(parts, usage, family=family, complete=complete), usage)
 
 
-def scaled(parts: Sequence[Part], usage: Usage | None, *, family: str = "other", complete: bool = True) -> list[Part]:
-    """The same parts with their tokens scaled to the provider's count; unchanged when it gave none."""
+def scaled_tokens(
+    parts: Sequence[Part], usage: Usage | None, *, family: str = "other", complete: bool = True
+) -> list[int]:
+    """Tokens of each part, scaled to the provider's count; as estimated when it gave none."""
+    tokens = [part.tokens for part in parts]
     provider = provider_total(usage)
     if provider is None:
-        return list(parts)
-    visible = sum(part.tokens for part in parts)
+        return tokens
     sealed = not complete or any(part.opaque for part in parts)
-    share = attributable(visible, provider, family, sealed=sealed)
-    tokens = scale([part.tokens for part in parts], share)
-    return [replace(part, tokens=each) for part, each in zip(parts, tokens, strict=True)]
+    return scale(tokens, attributable(sum(tokens), provider, family, sealed=sealed))
 
 
 def provider_total(usage: Usage | None) -> int | None:
@@ -130,22 +131,29 @@ def provider_total(usage: Usage | None) -> int | None:
     return usage.total_input
 
 
-def summarise(parts: Iterable[Part], estimates: Iterable[Part], usage: Usage | None) -> Composition:
-    """The tables of `parts` (scaled); `estimates` are the same before scaling."""
-    visible = sum(part.tokens for part in estimates)
-    tables: dict[str, dict[str, int]] = {name: {} for name in _TABLES}
-    attributed = 0
-    for part in parts:
-        attributed += part.tokens
-        tool = part.tool and (f"{part.server}/{part.tool}" if part.server else part.tool)
-        _add(tables["categories"], part.category.value, part.tokens)
-        _add(tables["kinds"], part.kind, part.tokens)
-        _add(tables["sources"], part.source, part.tokens)
-        _add(tables["activities"], part.activity.value if part.activity else None, part.tokens)
-        _add(tables["tools"], tool, part.tokens)
-        _add(tables["servers"], part.server, part.tokens)
-        _add(tables["files"], part.file, part.tokens)
-        _add(tables["definitions"], tool if part.category is Category.TOOLS else None, part.tokens)
+def summarise(parts: Sequence[Part], tokens: Sequence[int], usage: Usage | None) -> Composition:
+    """The tables of parts that have `tokens` after scaling."""
+    visible = sum(part.tokens for part in parts)
+    tables: dict[str, defaultdict[str, int]] = {name: defaultdict(int) for name in _TABLES}
+    categories, kinds, sources, activities, tools, servers, files, definitions = tables.values()
+    for part, count in zip(parts, tokens, strict=True):
+        if not count:
+            continue
+        categories[part.category] += count
+        kinds[part.kind] += count
+        sources[part.source] += count
+        if part.tool:
+            name = f"{part.server}/{part.tool}" if part.server else part.tool
+            tools[name] += count
+            if part.category is Category.TOOLS:
+                definitions[name] += count
+            if part.server:
+                servers[part.server] += count
+            if part.activity:
+                activities[part.activity] += count
+        if part.file:
+            files[part.file] += count
+    attributed = sum(tokens)
     provider = provider_total(usage)
     total = attributed if provider is None else provider
     return Composition(
@@ -156,23 +164,17 @@ def summarise(parts: Iterable[Part], estimates: Iterable[Part], usage: Usage | N
         cached=usage.cache_read if usage else None,
         unattributed=total - attributed,
         coverage=round(100 * attributed / total, 1) if total else 100.0,
-        **tables,
+        **{name: {str(key): count for key, count in table.items()} for name, table in tables.items()},
     )
 
 
 _TABLES = ("categories", "kinds", "sources", "activities", "tools", "servers", "files", "definitions")
 
 
-def _add(table: dict[str, int], key: str | None, tokens: int) -> None:
-    if key is not None and tokens:
-        table[key] = table.get(key, 0) + tokens
-
-
 # From a request to its parts
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(NamedTuple):
     """A block and where it stands."""
 
     block: Block
@@ -296,17 +298,17 @@ def _block_parts(place: _Place, count: Count, volatile: int) -> Iterator[Part]:
     )
     if isinstance(place.block, ToolResult) and facts is None and place.block.name:
         ref = tool_ref(place.block.name)
-        part = replace(part, tool=ref.name, server=ref.server)
+        part = part._replace(tool=ref.name, server=ref.server)
     if place.category not in _HOLDS_FILES or not count.spans:
         if isinstance(place.block, Media) and place.block.kind == "document" and place.category in _HOLDS_FILES:
-            part = replace(part, category=Category.FILES, file=place.block.name)
+            part = part._replace(category=Category.FILES, file=place.block.name)
         yield part
         return
     for span in count.spans:
         if span.file is None:
-            yield replace(part, tokens=span.tokens)
+            yield part._replace(tokens=span.tokens)
         else:
-            yield replace(part, tokens=span.tokens, category=Category.FILES, file=span.file or None)
+            yield part._replace(tokens=span.tokens, category=Category.FILES, file=span.file or None)
 
 
 def _kind(block: Block) -> str:
@@ -328,7 +330,8 @@ def _framing(request: Request, scheme: Scheme, counter: TokenCounter) -> Iterato
         yield Part(Category.TOOLS, "system", "framing", tools)
     if request.messages or request.system:
         system = message_frame("system", None, scheme) if request.system else 0
-        around = sum(message_frame(message.role, message.name, scheme) for message in request.messages)
+        speakers = Counter((message.role, message.name) for message in request.messages)
+        around = sum(times * message_frame(role, name, scheme) for (role, name), times in speakers.items())
         yield Part(Category.OTHER, "system", "framing", request_frame(scheme) + system + around)
     if request.output is not None and request.output.schema is not None:
         tokens = counter.count_block(Text(dump_text(request.output.schema)), scheme).tokens

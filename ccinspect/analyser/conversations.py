@@ -143,7 +143,7 @@ def _by_chain(asked: Asked, index: ConversationIndex) -> Lineage | None:
 
 
 def _possible_tips(asked: Asked) -> dict[str, int]:
-    """Beginnings of the chain that may have been requests, with their lengths: those before an answer, and all of it."""
+    """Beginnings of the chain that may have been requests, with lengths: those before an answer, and the whole."""
     messages = asked.request.messages
     last = len(asked.chain)
     return {

@@ -1,17 +1,19 @@
 """Identity: one short hash for everything that is the same thing sent again.
 
 Cache markers, signatures and ids play no part in a block's identity, nor do the lines that an agent changes with
-each call: so a block counted once is known for good. A message's hash does hold the ids of its calls, because they
-tell two conversations apart that happen to say the same.
+each call: so a block counted once is known for good. The chain's links do hold the ids of calls, because they tell
+two conversations apart that happen to say the same.
 """
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
+from typing import Any, TypeGuard
 
-from ccinspect.wire.jsontext import dump
+from ccinspect.wire.jsontext import dump_text
 from ccinspect.wire.model import (
     Block,
     Json,
@@ -32,14 +34,25 @@ _SIZE = 16
 _VOLATILE = re.compile(r"\A(?:x-anthropic-billing-header:[^\n]*(?:\n|\Z))+")
 
 
-def digest(*parts: str | bytes) -> str:
+def digest(*parts: str) -> str:
     """32 hexadecimal characters that stand for these parts, in this order and with these borders."""
-    state = blake2b(digest_size=_SIZE)
-    for part in parts:
-        data = part if isinstance(part, bytes) else part.encode("utf-8", "surrogatepass")
-        state.update(b"%d:" % len(data))
-        state.update(data)
-    return state.hexdigest()
+    borders = ",".join([str(len(part)) for part in parts])
+    return _hash(f"{borders}:{''.join(parts)}")
+
+
+def _hash(text: str) -> str:
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=_SIZE).hexdigest()
+
+
+# One encoder for all: making one takes longer than writing a call's arguments.
+_write = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
+
+
+def _text_of(value: Json) -> str:
+    try:
+        return value if isinstance(value, str) else _write(value)
+    except (TypeError, ValueError, RecursionError):
+        return dump_text(value)
 
 
 def split_volatile(text: str) -> tuple[str, str]:
@@ -52,25 +65,48 @@ def split_volatile(text: str) -> tuple[str, str]:
 
 def block_identity(block: Block) -> str:
     """The identity of a content block."""
-    match block:
-        case Text():
-            return digest("text", split_volatile(block.text)[1])
-        case Thinking():
-            # Signatures are no part of what is thought, but of sealed thinking they are all there is.
-            sealed = block.signature.value if block.redacted and block.signature else ""
-            return digest("thinking", block.text, sealed)
-        case ToolCall():
-            return digest("call", block.name, block.server or "", dump(block.arguments))
-        case ToolResult():
-            return digest("result", "error" if block.is_error else "", *map(block_identity, block.content))
-        case Media():
-            content = block.data or block.url or block.file_id or block.text or ""
-            return digest("media", block.kind, block.media_type or "", block.detail or "", content)
-        case Refusal():
-            return digest("refusal", block.text)
-        case Unknown():
-            return digest("unknown", block.kind, dump(_unmarked(block.raw)), block.text)
-    return digest(type(block).__name__, dump(_unmarked(block.raw)))
+    # By far the most blocks are texts, and hashing them is most of what their next turn costs.
+    if type(block) is Text:
+        return _hash(f"text:{split_volatile(block.text)[1]}")
+    identify = _IDENTITIES.get(type(block))
+    return identify(block) if identify else digest(type(block).__name__, _text_of(_unmarked(block.raw)))
+
+
+def _thinking(block: Thinking) -> str:
+    # Signatures are no part of what is thought, but of sealed thinking they are all there is.
+    sealed = block.signature.value if block.redacted and block.signature else ""
+    return digest("thinking", block.text, sealed)
+
+
+def _call(block: ToolCall) -> str:
+    return digest("call", block.name, block.server or "", _text_of(block.arguments))
+
+
+def _result(block: ToolResult) -> str:
+    return digest("result", "error" if block.is_error else "", *[block_identity(inner) for inner in block.content])
+
+
+def _media(block: Media) -> str:
+    content = block.data or block.url or block.file_id or block.text or ""
+    return digest("media", block.kind, block.media_type or "", block.detail or "", content)
+
+
+def _refusal(block: Refusal) -> str:
+    return digest("refusal", block.text)
+
+
+def _unknown(block: Unknown) -> str:
+    return digest("unknown", block.kind, _text_of(_unmarked(block.raw)), block.text)
+
+
+_IDENTITIES: dict[type[Block], Callable[[Any], str]] = {
+    Thinking: _thinking,
+    ToolCall: _call,
+    ToolResult: _result,
+    Media: _media,
+    Refusal: _refusal,
+    Unknown: _unknown,
+}
 
 
 def _unmarked(raw: Json) -> Json:
@@ -82,29 +118,19 @@ def _unmarked(raw: Json) -> Json:
 def tool_identity(tool: Tool) -> str:
     """The identity of a tool definition."""
     if tool.schema is None:
-        return digest("tool", tool.kind, tool.name, dump(_unmarked(tool.raw)))
-    return digest("tool", tool.kind, tool.server or "", tool.name, tool.description or "", dump(tool.schema))
+        return digest("tool", tool.kind, tool.name, _text_of(_unmarked(tool.raw)))
+    return digest("tool", tool.kind, tool.server or "", tool.name, tool.description or "", _text_of(tool.schema))
 
 
-def message_hash(message: Message, identities: Sequence[str]) -> str:
-    """The hash of a message whose blocks have these identities."""
+def chain_link(before: str, message: Message, identities: Sequence[str]) -> str:
+    """The hash of a message, whose blocks have these identities, and of all before it, which have the hash `before`."""
     role = "system" if message.role == "developer" else message.role
-    ids = [_call_id(block) for block in message.blocks]
-    return digest(role, *(part for pair in zip(identities, ids, strict=True) for part in pair))
+    ids = [block.id if isinstance(block, ToolCall) else block.call_id for block in message.blocks if _has_id(block)]
+    return digest(before, role, *identities, *ids)
 
 
-def _call_id(block: Block) -> str:
-    if isinstance(block, ToolCall):
-        return block.id
-    return block.call_id if isinstance(block, ToolResult) else ""
-
-
-def chain(hashes: Iterable[str]) -> Iterator[str]:
-    """For each message, the hash of it and of all before it."""
-    link = ""
-    for each in hashes:
-        link = digest(link, each)
-        yield link
+def _has_id(block: Block) -> TypeGuard[ToolCall | ToolResult]:
+    return isinstance(block, ToolCall | ToolResult)
 
 
 def said_hash(blocks: Iterable[Block]) -> str | None:
@@ -119,7 +145,12 @@ def said_hash(blocks: Iterable[Block]) -> str | None:
 
 
 def request_chain(request: Request) -> tuple[list[str], list[list[str]]]:
-    """(the chain's links, one a message; the identities of each message's blocks)."""
-    identities = [[block_identity(block) for block in message.blocks] for message in request.messages]
-    hashes = (message_hash(*pair) for pair in zip(request.messages, identities, strict=True))
-    return list(chain(hashes)), identities
+    """(for each message, the hash of it and of all before it; the identities of each message's blocks)."""
+    links: list[str] = []
+    identities: list[list[str]] = []
+    link = ""
+    for message in request.messages:
+        identities.append([block_identity(block) for block in message.blocks])
+        link = chain_link(link, message, identities[-1])
+        links.append(link)
+    return links, identities

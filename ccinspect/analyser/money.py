@@ -181,7 +181,7 @@ def _look_up(model: str, provider: str | None) -> tuple[Provider, ModelInfo] | N
 
 
 def _candidates(model: str) -> Iterable[str]:
-    """A model's name as it is, and without a gateway's prefix (`models/`, `us.anthropic.`) or suffix (`:free`, `@date`)."""
+    """A model's name as it is, and without a gateway's prefix (`models/`, `us.anthropic.`) or suffix (`:free`)."""
     yield model
     bare = model.rpartition("/")[2].partition("@")[0]
     yield bare

@@ -2,13 +2,13 @@
 
 | agent | session | thread of a sub-agent | its parent |
 |---|---|---|---|
-| Claude Code | `x-claude-code-session-id`; `metadata.user_id` (1) | `x-claude-code-agent-id` | `x-claude-code-parent-agent-id` |
+| Claude Code (2) | `session-id`; `metadata.user_id` (1) | `agent-id` | `parent-agent-id` |
 | Codex | `session-id`, `session_id`, `conversation_id`; `prompt_cache_key` | `thread-id` | `x-codex-parent-thread-id` |
 | opencode | `x-opencode-session`, `x-session-affinity` | the same | `x-parent-session-id` |
 | Gemini CLI | `session_id` in the request's envelope | | |
 | any other | `x-ccinspect-session`, `x-session-id`, `x-session`, `session-id` | | |
 
-(1) JSON with `session_id`, or text that ends in `_session_ID`.
+(1) JSON with `session_id`, or text that ends in `_session_ID`. (2) Its headers begin with `x-claude-code-`.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 _LIMIT = 4_000
 _COMMANDS = 50
@@ -42,8 +43,8 @@ _PREPARE = frozenset(_PREPARING.split())
 # Wrappers, and how many words of their own come before the command when those are no options.
 _WRAPPERS = {
     "sudo": 0, "env": 0, "nohup": 0, "time": 0, "command": 0, "exec": 0, "builtin": 0, "nice": 0, "ionice": 0,
-    "doas": 0,    "stdbuf": 0, "setsid": 0, "xargs": 0, "timeout": 1, "chroot": 1, "then": 0, "do": 0, "else": 0, "!": 0, "npx": 0,
-    "bunx": 0, "uvx": 0, "strace": 0,
+    "doas": 0, "stdbuf": 0, "setsid": 0, "xargs": 0, "timeout": 1, "chroot": 1, "then": 0, "do": 0, "else": 0, "!": 0,
+    "npx": 0, "bunx": 0, "uvx": 0, "strace": 0,
 }  # fmt: skip
 _OPTION_WITH_VALUE = frozenset(("-u", "-n", "-g", "-s", "-k", "-I", "-C", "--signal", "--kill-after", "--user"))
 _RUN_BY = {
@@ -61,6 +62,12 @@ _NAME = re.compile(r"[A-Za-z0-9_][\w.+@-]{0,39}|\[")
 
 def main_command(line: str | list[str]) -> Command | None:
     """The command that a line, or a list of words, is about: the first that does not only prepare. None without any."""
+    return _line(line[:_LIMIT]) if isinstance(line, str) else _main(line[:_LIMIT], 0)
+
+
+@lru_cache(maxsize=2_000)
+def _line(line: str) -> Command | None:
+    # A conversation's commands come again with each of its turns.
     return _main(line, 0)
 
 

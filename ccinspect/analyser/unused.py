@@ -62,19 +62,19 @@ class Unused(Record):
     servers: tuple[ServerWeight, ...] = ()
 
 
-def ledger_of(parts: Sequence[Part], called: Mapping[str, int], usage: Usage | None, rates: Rates) -> ToolLedger:
-    """The ledger of one turn. `parts` are scaled; `called` counts the answer's calls by tool."""
+def ledger_of(
+    parts: Sequence[Part], tokens: Sequence[int], called: Mapping[str, int], usage: Usage | None, rates: Rates
+) -> ToolLedger:
+    """The ledger of one turn, of parts that have `tokens` after scaling; `called` counts the answer's calls by tool."""
     tools: dict[str, ToolWeight] = {}
     start = 0
-    for part in parts:
+    for part, count in zip(parts, tokens, strict=True):
         if part.category is Category.TOOLS and part.tool:
             name = f"{part.server}/{part.tool}" if part.server else part.tool
-            cost = span_cost(start, part.tokens, usage, rates) if usage else None
-            weight = ToolWeight(
-                part.tool, part.server, 1, part.tokens, 0, cost or Decimal(0), unpriced=int(cost is None)
-            )
+            cost = span_cost(start, count, usage, rates) if usage else None
+            weight = ToolWeight(part.tool, part.server, 1, count, 0, cost or Decimal(0), unpriced=int(cost is None))
             tools[name] = _joined(replace(tools[name], turns=0), weight) if name in tools else weight
-        start += part.tokens
+        start += count
     for name, calls in called.items():
         server, _, tool = name.rpartition("/")
         known = tools.get(name, ToolWeight(tool, server or None))
