@@ -89,7 +89,7 @@ class Finding:
     found: tuple[str, ...]
     """The first results as JSON, each cut to MAX_PREVIEW characters."""
     count: int
-    """How many results there were; of an event's expression, over all events."""
+    """How many results there were, without nulls; of an event's expression, over all events."""
     problem: str | None = None
 
 
@@ -217,8 +217,9 @@ class Declared:
         for result in self._process.run([(program, document) for document in documents]):
             outcome = json.loads(result.text) if result.text else {"e": _plain(result.problem)}
             problem = problem or outcome.get("e")
-            count += len(outcome.get("v", []))
-            found += outcome.get("v", [])[: 5 - len(found)]
+            results = [item for item in outcome.get("v", []) if item is not None]
+            count += len(results)
+            found += results[: 5 - len(found)]
         return Finding(key, expression, tuple(_preview(item) for item in found), count, problem)
 
     def _read_events(self, batch: list[Event], answer: _Gathering) -> None:

@@ -39,14 +39,28 @@ def main() -> None:
 def _evaluate(program: Any, document: str) -> list[str | None]:
     """[the first result as JSON text, None] or [None, why there is none]."""
     try:
-        # JSON can say lone surrogates, jq's UTF-8 cannot.
-        text = document.encode("utf-8", "replace").decode("utf-8")
-        result = program.input_text(text).text().partition("\n")[0]
-    except ValueError as error:
+        result = _first_result(program, document)
+    except (ValueError, RecursionError) as error:
         return [None, str(error)[:500]]
     if len(result) > MAX_RESULT:
         return [None, f"finds more than {MAX_RESULT} characters"]
     return [result, None] if result else [None, "no result"]
+
+
+def _first_result(program: Any, document: str) -> str:
+    try:
+        text: str = program.input_text(_storable(document)).text()
+    except ValueError as error:
+        if "surrogate" not in str(error):
+            raise
+        # jq refuses half a pair next to another escape; Python's reader lets it be replaced.
+        text = program.input_text(_storable(json.dumps(json.loads(document), ensure_ascii=False))).text()
+    return text.partition("\n")[0]
+
+
+def _storable(text: str) -> str:
+    """JSON can say lone surrogates, jq's UTF-8 cannot."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _receive(stream: BinaryIO) -> Any:

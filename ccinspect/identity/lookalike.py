@@ -13,7 +13,7 @@ MAX_SCAN = 65_536
 """Bytes of a body."""
 
 Outline = dict[str, frozenset[str]]
-"""Top-level keys, each with the keys of its value or, where that is a list, of the list's first object. Escapes stay."""
+"""Top-level keys, each with the keys of its value or, in a list, of its first object. Escapes stay."""
 
 # Possessive, and a string without its end counts as one: else hostile quotes would take quadratic time.
 _TOKEN = re.compile(rb'"(?P<text>[^"\\]*+(?:\\.[^"\\]*+)*+)(?:"|\\?\Z)|[{}\[\],:]|[^\s"{}\[\],:]++', re.DOTALL)
