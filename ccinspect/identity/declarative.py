@@ -19,6 +19,8 @@ MAX_EVENTS = 200_000
 """Events of one stream; what comes after is a problem told."""
 MAX_TEXT = 64_000_000
 """Characters of one field's text."""
+MAX_EXPLAINED = 5_000
+"""Events of one stream that `explain` looks at."""
 MAX_PREVIEW = 300
 """Characters of a result that `explain` shows."""
 
@@ -177,17 +179,15 @@ class Declared:
                 for key, expression in _expressions(block, getattr(self.settings, block).fields()):
                     findings.append(self._find(key, expression, jq_programs.one_expression(expression), [document]))
         if events is not None:
-            findings += self._explain_stream(events[:MAX_EVENTS])
+            findings += self._explain_stream(events[:MAX_EXPLAINED])
         return findings
 
     def _explain_stream(self, events: Sequence[Event]) -> list[Finding]:
         stream = self.settings.stream
         marked = [index for index, (_, data) in enumerate(events) if data.strip() == stream.end]
         spoken = [event for event in events[: marked[0] if marked else None] if event[1].strip()]
-        by_type = self._sort_by_type(spoken)
-        findings = [
-            Finding("stream.type", " // ".join(stream.type), tuple(by_type)[:10], len(spoken)),
-        ]
+        by_type, problem = self._sort_by_type(spoken)
+        findings = [Finding("stream.type", " // ".join(stream.type), tuple(by_type)[:10], len(spoken), problem)]
         for kind, block in stream.events.items():
             others = [event for name, found in by_type.items() if name not in stream.events for event in found]
             chosen = others if kind == "*" else by_type.get(kind, [])
@@ -201,14 +201,17 @@ class Declared:
             findings.append(self._find(key, expression, program, documents))
         return findings
 
-    def _sort_by_type(self, events: Sequence[Event]) -> dict[str, list[Event]]:
+    def _sort_by_type(self, events: Sequence[Event]) -> tuple[dict[str, list[Event]], str | None]:
         program = jq_programs.event_program(self.settings.stream.type, {})
         sorted_events: dict[str, list[Event]] = {}
+        problem = None
         results = self._process.run([(program, jq_programs.event_document(*event)) for event in events])
         for event, result in zip(events, results, strict=True):
-            kind = json.loads(result.text)["type"] if result.text else ""
-            sorted_events.setdefault(kind, []).append(event)
-        return sorted_events
+            if result.text is None:
+                problem = problem or _plain(result.problem)
+            else:
+                sorted_events.setdefault(json.loads(result.text)["type"], []).append(event)
+        return sorted_events, problem
 
     def _find(self, key: str, expression: str, program: str, documents: Sequence[str]) -> Finding:
         found: list[Any] = []

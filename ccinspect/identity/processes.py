@@ -102,11 +102,13 @@ class ProcessFinder:
             if holders:
                 # The opener of a socket that was inherited is the one whose parents do not have it.
                 opener = next(pid for pid in holders if self._parent(pid) not in holders)
-            elif len(closed) == 1:
-                opener = closed[0]
-            else:
-                return None
-            return self._describe(opener, inferred=not holders)
+                return self._describe(opener, inferred=False)
+            left = [
+                pid
+                for pid in closed
+                if not self._is_machinery(pid) and self._inode(wanted, protocol, [pid])[0] == inode
+            ]
+            return self._describe(left[0], inferred=True) if len(left) == 1 else None
 
     def _descendants(self) -> dict[int, None]:
         """All processes below the root, and the root, in the order they are best looked at."""
@@ -195,17 +197,20 @@ class ProcessFinder:
             return None
         self._recent = [pid, *(other for other in self._recent if other != pid)][:8]
         parents: list[Ancestor] = []
-        root = self._one(self.root)
         while len(parents) < MAX_PARENTS:
             pid = self._parent(pid)
             parent = self._one(pid) if pid > 1 and pid != self.root else None
             if parent is None:
                 break
             parents.append(parent)
-        # Forks of the supervisor that never became another program are its own machinery.
-        while parents and root and (parents[-1].argv, parents[-1].exe) == (root.argv, root.exe):
+        while parents and self._is_machinery(parents[-1].pid):
             parents.pop()
         return Opener(opener, tuple(parents), inferred)
+
+    def _is_machinery(self, pid: int) -> bool:
+        """The supervisor itself, or a fork of it that never became another program."""
+        root, one = self._one(self.root), self._one(pid)
+        return pid == self.root or (root is not None and one is not None and root.argv == one.argv)
 
     def _one(self, pid: int) -> Ancestor | None:
         name, fields = self._stat(pid)
