@@ -306,9 +306,7 @@ CHAT_STREAM = sse(
         }
     ),
     chat_chunk({"tool_calls": [{"index": 0, "function": {"arguments": '{"file_'}}]}),
-    chat_chunk(
-        {"tool_calls": [{"index": 1, "id": "call_2", "type": "function", "function": {"name": "list"}}]}
-    ),
+    chat_chunk({"tool_calls": [{"index": 1, "id": "call_2", "type": "function", "function": {"name": "list"}}]}),
     chat_chunk({"tool_calls": [{"index": 0, "function": {"arguments": 'path":"/a"}'}}]}),
     chat_chunk({}, "tool_calls"),
     chat_chunk(
@@ -852,13 +850,21 @@ AMAZON_Q_STREAM = b"".join(
     ]
 )
 
-COMPLETIONS_STREAM = (
-    sse(
-        {"id": "cmpl-1", "object": "text_completion", "model": "gpt-3.5-turbo-instruct", "choices": [{"index": 0, "text": "Hel", "finish_reason": None}]},  # noqa: E501
-        {"id": "cmpl-1", "object": "text_completion", "model": "gpt-3.5-turbo-instruct", "choices": [{"index": 0, "text": "lo", "finish_reason": "stop"}]},  # noqa: E501
-        {"id": "cmpl-1", "choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}},
-        "[DONE]",
-    )
+COMPLETIONS_STREAM = sse(
+    {
+        "id": "cmpl-1",
+        "object": "text_completion",
+        "model": "gpt-3.5-turbo-instruct",
+        "choices": [{"index": 0, "text": "Hel", "finish_reason": None}],
+    },  # noqa: E501
+    {
+        "id": "cmpl-1",
+        "object": "text_completion",
+        "model": "gpt-3.5-turbo-instruct",
+        "choices": [{"index": 0, "text": "lo", "finish_reason": "stop"}],
+    },  # noqa: E501
+    {"id": "cmpl-1", "choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}},
+    "[DONE]",
 )
 
 REQUESTS: list[tuple[str, str, dict[str, Any]]] = [
