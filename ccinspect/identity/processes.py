@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Literal
 
+from ccinspect.identity.arguments import without_secrets
+
 Protocol = Literal["tcp", "udp"]
 
 MAX_PROCESSES = 4_096
@@ -35,7 +37,7 @@ MAX_PARENTS = 32
 
 @dataclass(frozen=True, slots=True)
 class Ancestor:
-    """One process; argv is cut to MAX_ARGUMENTS and MAX_ARGUMENT."""
+    """One process; argv is cut to MAX_ARGUMENTS and MAX_ARGUMENT, and holds no credentials that can be told."""
 
     pid: int
     """In our own pid namespace."""
@@ -221,7 +223,7 @@ class ProcessFinder:
         if known is None:
             raw = self._read(f"{pid}/cmdline", limit=2 * MAX_ARGUMENTS * MAX_ARGUMENT).rstrip("\0")
             arguments = raw.split("\0", MAX_ARGUMENTS)[:MAX_ARGUMENTS] if raw else []
-            argv = [argument[:MAX_ARGUMENT] for argument in arguments]
+            argv = without_secrets([argument[:MAX_ARGUMENT] for argument in arguments])
             known = Ancestor(pid, name, self._link(f"{pid}/exe"), tuple(argv))
             if len(self._described) >= MAX_PROCESSES:
                 self._described.clear()
