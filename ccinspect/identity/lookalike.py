@@ -26,8 +26,8 @@ _TELLING_PATHS = (
     ("/v1/responses", "openai_responses", ("input", "model")),
     ("/v1/completions", "openai_completions", ("prompt",)),
     ("/v1/embeddings", "openai_embeddings", ("input",)),
-    ("/converse", "bedrock_converse", ("messages",)),
-    ("/converse-stream", "bedrock_converse", ("messages",)),
+    ("/converse", "bedrock", ("messages",)),
+    ("/converse-stream", "bedrock", ("messages",)),
     ("/api/chat", "ollama", ("messages", "model")),
     ("/api/generate", "ollama", ("prompt", "model")),
     (":generateContent", "gemini", ("contents",)),
@@ -63,7 +63,7 @@ def _by_shape(keys: Outline, whole: bool, anthropic: bool) -> str | None:
     if {"role", "content"} <= messages and asks:
         if anthropic or ("system" in keys and "max_tokens" in keys):
             return "anthropic"
-        return "bedrock_converse" if "inferenceConfig" in keys else "openai_chat"
+        return "bedrock" if "inferenceConfig" in keys else "openai_chat"
     if "parts" in keys.get("contents", ()) or "contents" in keys.get("request", ()):
         return "gemini"
     if "input" in keys and "model" in keys and keys.keys() & {"instructions", "tools", "previous_response_id", "store"}:

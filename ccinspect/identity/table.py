@@ -16,8 +16,7 @@ DIALECTS = (
     "openai_responses",
     "gemini",
     "ollama",
-    "bedrock_invoke",
-    "bedrock_converse",
+    "bedrock",
     "amazon_q",
 )
 
@@ -58,10 +57,11 @@ VERTEX: Routes = (
     ("**/endpoints/*:streamGenerateContent", "gemini"),
 )
 BEDROCK: Routes = (
-    ("/model/**/converse", "bedrock_converse"),
-    ("/model/**/converse-stream", "bedrock_converse"),
-    ("/model/**/invoke", "bedrock_invoke"),
-    ("/model/**/invoke-with-response-stream", "bedrock_invoke"),
+    ("/model/**/converse", "bedrock"),
+    ("/model/**/converse-stream", "bedrock"),
+    ("/model/**/invoke", "bedrock"),
+    ("/model/**/invoke-with-response-stream", "bedrock"),
+    ("/model/**/count-tokens", "bedrock"),
 )
 AMAZON_Q: Routes = (
     ("/generateAssistantResponse", "amazon_q"),

@@ -10,6 +10,7 @@ from ccinspect.errors import ConfigError
 from ccinspect.identity.providers import Providers
 from ccinspect.identity.settings import ProviderSettings
 from ccinspect.identity.table import BUILT_IN, DIALECTS
+from ccinspect.wire import registry
 
 # (host, port, path, provider, dialect)
 CALLS = [
@@ -46,10 +47,10 @@ CALLS = [
     ("aiplatform.googleapis.com", 443, "/v1/projects/p/locations/global/endpoints/openapi/chat/completions",
      "vertex", "openai_chat"),
     ("bedrock-runtime.us-east-1.amazonaws.com", 443, "/model/us.anthropic.claude-opus-4-v1%3A0/converse-stream",
-     "bedrock", "bedrock_converse"),
+     "bedrock", "bedrock"),
     ("bedrock-runtime.us-east-1.amazonaws.com", 443,
-     "/model/arn:aws:bedrock:us-east-1:1:inference-profile/x/invoke-with-response-stream", "bedrock", "bedrock_invoke"),
-    ("bedrock-runtime.eu-west-1.amazonaws.com", 443, "/model/m/invoke", "bedrock", "bedrock_invoke"),
+     "/model/arn:aws:bedrock:us-east-1:1:inference-profile/x/invoke-with-response-stream", "bedrock", "bedrock"),
+    ("bedrock-runtime.eu-west-1.amazonaws.com", 443, "/model/m/invoke", "bedrock", "bedrock"),
     ("bedrock-runtime.us-west-2.amazonaws.com", 443, "/openai/v1/chat/completions", "bedrock", "openai_chat"),
     ("q.us-east-1.amazonaws.com", 443, "/generateAssistantResponse", "amazon-q", "amazon_q"),
     ("openrouter.ai", 443, "/api/v1/chat/completions", "openrouter", "openai_chat"),
@@ -142,6 +143,17 @@ def test_a_websocket_starts_with_a_get() -> None:
     found = Providers().match("api.openai.com", "/v1/responses", method="GET", headers=upgrade)
     assert found is not None
     assert found.dialect == "openai_responses"
+
+
+def test_the_dialects_are_those_that_wire_can_read() -> None:
+    assert set(DIALECTS) == set(registry.DIALECTS)
+
+
+@pytest.mark.parametrize(("host", "port", "path", "provider", "dialect"), CALLS)
+def test_wires_guess_from_the_path_alone_agrees(host: str, port: int, path: str, provider: str, dialect: str) -> None:
+    guess = registry.recognise("POST", path)
+    # The table knows more: what stands behind a host, and paths that say nothing by themselves.
+    assert guess is None or guess.dialect == dialect or path.endswith("/fim/completions")
 
 
 def test_every_route_speaks_a_known_dialect_and_names_are_unique() -> None:
