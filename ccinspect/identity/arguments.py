@@ -15,8 +15,8 @@ _PATTERNS = [
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
         # Headers: `x-api-key: ...`, `Authorization: Bearer ...`, also inside of a shell's string.
-        r"(?P<keep>\b(?:(?:proxy-)?authorization|x-api-key|x-goog-api-key|api-key|cookie)\s*:\s*(?:(?:bearer|basic|token)\s+)?)"
-        r"[^\s\"']+",
+        r"(?P<keep>\b(?:x-api-key|x-goog-api-key|api-key)\s*:\s*)[^\s\"']+",
+        r"(?P<keep>\b(?:(?:proxy-)?authorization|cookie)\s*:\s*(?:(?:bearer|basic|token)\s+)?)[^\"']+",
         r"(?P<keep>\bbearer\s+)[\w.~+/=-]{8,}",
         # `NAME=value`, `--flag=value`, and URL parameters.
         rf"(?P<keep>(?<![\w.-]){_NAME}[=:])(?:\"[^\"]*\"|'[^']*'|[^\s&\"';]+)",

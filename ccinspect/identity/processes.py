@@ -104,7 +104,8 @@ class ProcessFinder:
             if holders:
                 # The opener of a socket that was inherited is the one whose parents do not have it.
                 opener = next(pid for pid in holders if self._parent(pid) not in holders)
-                return self._describe(opener, inferred=False)
+                # A connection that the supervisor relays (to a port of the host) says nothing of who asked for it.
+                return None if self._is_machinery(opener) else self._describe(opener, inferred=False)
             left = [
                 pid
                 for pid in closed

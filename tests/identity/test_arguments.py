@@ -18,6 +18,11 @@ SECRET = "sk-ant-api03-Zm9vYmFyYmF6cXV4"
     [
         (["curl", "-H", f"x-api-key: {SECRET}", "https://x"], ["curl", "-H", "x-api-key: ***", "https://x"]),
         (["curl", "-H", "Authorization: Bearer abcdefghijk"], ["curl", "-H", "Authorization: Bearer ***"]),
+        (["curl", "--header", "Cookie: a=b; c=d", "x"], ["curl", "--header", "Cookie: ***", "x"]),
+        (
+            ["bash", "-c", "curl -H 'Authorization: AWS4 Credential=x, y' h"],
+            ["bash", "-c", "curl -H 'Authorization: ***' h"],
+        ),
         (["aider", "--api-key", "anthropic-secret"], ["aider", "--api-key", "***"]),
         (["aider", "--openai-api-key=abc123", "--model", "m"], ["aider", "--openai-api-key=***", "--model", "m"]),
         (["tool", "--token", "--verbose"], ["tool", "--token", "--verbose"]),

@@ -125,13 +125,13 @@ def test_udp_connected_or_not(connected: bool) -> None:
         else:
             client.sendto(b"x", server.getsockname())
         _, (address, port) = server.recvfrom(10)
-        opener = ProcessFinder(os.getpid()).find(address, port, "udp")
+        opener = ProcessFinder(os.getppid()).find(address, port, "udp")
         assert opener is not None
         assert opener.process.pid == os.getpid()
 
 
 def test_nothing_is_found_where_nothing_is(server: socket.socket) -> None:
-    finder = ProcessFinder(os.getpid())
+    finder = ProcessFinder(os.getppid())
     with socket.create_connection(server.getsockname()) as client:
         gone = client.getsockname()
     server.accept()[0].close()
@@ -150,6 +150,13 @@ def test_a_run_that_is_gone_has_no_openers(server: socket.socket, start: Start) 
     server.accept()[0].close()
 
 
+def test_what_the_supervisor_relays_is_nobodys(server: socket.socket) -> None:
+    with socket.create_connection(server.getsockname()) as client:
+        assert ProcessFinder(os.getpid()).find(*client.getsockname()) is None
+        assert ProcessFinder(os.getppid()).find(*client.getsockname()) is not None
+    server.accept()[0].close()
+
+
 def test_connections_of_other_runs_are_not_this_runs(server: socket.socket, start: Start) -> None:
     other = start("sleep", "60")
     with socket.create_connection(server.getsockname()) as client:
@@ -158,7 +165,7 @@ def test_connections_of_other_runs_are_not_this_runs(server: socket.socket, star
 
 
 def _pid_of(address: str, port: int) -> int | None:
-    opener = ProcessFinder(os.getpid()).find(address, port)
+    opener = ProcessFinder(os.getppid()).find(address, port)
     return opener.process.pid if opener else None
 
 
