@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import pytest
+
+from ccinspect.analyser.sources import Activity, ToolRef, call_facts, tool_ref
+from ccinspect.wire.model import ToolCall
+
+
+@pytest.mark.parametrize(
+    ("name", "server", "ref", "source"),
+    [
+        ("Read", None, ToolRef("Read"), "tool:Read"),
+        ("mcp__github__get_issue", None, ToolRef("get_issue", "github"), "mcp:github/get_issue"),
+        ("mcp__a__b__c", None, ToolRef("b__c", "a"), "mcp:a/b__c"),
+        ("mcp_linear_list", None, ToolRef("list", "linear"), "mcp:linear/list"),
+        ("use_mcp_tool", None, ToolRef("use_mcp_tool"), "tool:use_mcp_tool"),
+        ("ask", "docs", ToolRef("ask", "docs"), "mcp:docs/ask"),
+        ("mcp__", None, ToolRef("mcp__"), "tool:mcp__"),
+        ("", None, ToolRef(""), "tool:"),
+    ],
+)
+def test_tools_and_their_servers(name, server, ref, source):
+    assert tool_ref(name, server) == ref
+    assert ref.source == source
+
+
+def facts(name, **arguments):
+    return call_facts(ToolCall(id="1", name=name, arguments=arguments))
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "source", "activity", "file"),
+    [
+        ("Read", {"file_path": "/a.py"}, "tool:Read", "read", "/a.py"),
+        ("read_file", {"absolute_path": "/a.py"}, "tool:read_file", "read", "/a.py"),
+        ("Edit", {"file_path": "/a.py", "old_string": "x"}, "tool:Edit", "edit", "/a.py"),
+        ("Grep", {"pattern": "x", "path": "/src"}, "tool:Grep", "search", "/src"),
+        ("WebFetch", {"url": "https://example.com"}, "tool:WebFetch", "web", None),
+        ("Task", {"prompt": "look"}, "tool:Task", "orchestration", None),
+        ("TodoWrite", {"todos": []}, "tool:TodoWrite", "orchestration", None),
+        ("mcp__github__get_issue", {"path": "x"}, "mcp:github/get_issue", "mcp", "x"),
+        ("use_mcp_tool", {"server_name": "db", "tool_name": "query"}, "mcp:db/query", "mcp", None),
+        ("Bash", {"command": "cd /x && git diff"}, "bash:git", "vcs", None),
+        ("Bash", {"command": "cat src/a.py"}, "bash:cat", "read", "src/a.py"),
+        ("Bash", {"command": "sed -n 1,40p src/a.py"}, "bash:sed", "read", "src/a.py"),
+        ("Bash", {"command": "sed -i s/a/b/ src/a.py"}, "bash:sed", "edit", None),
+        ("Bash", {"command": "cat a.py b.py"}, "bash:cat", "read", None),
+        ("Bash", {"command": "rg foo | wc -l"}, "bash:rg", "search", None),
+        ("Bash", {"command": "python -m pytest -q"}, "bash:python", "test", None),
+        ("Bash", {"command": "npm run test:unit"}, "bash:npm", "test", None),
+        ("Bash", {"command": "cargo test"}, "bash:cargo", "test", None),
+        ("Bash", {"command": "cargo build"}, "bash:cargo", "command", None),
+        ("Bash", {"command": "curl -s http://127.0.0.1"}, "bash:curl", "web", None),
+        ("Bash", {"command": ""}, "tool:Bash", "command", None),
+        ("shell", {"command": ["bash", "-lc", "git log"]}, "bash:git", "vcs", None),
+        ("exec_command", {"cmd": "ls -la"}, "bash:ls", "read", None),
+        ("local_shell", {"action": {"command": ["pytest"]}}, "bash:pytest", "test", None),
+        ("run_shell_command", {"command": "ls"}, "bash:ls", "read", None),
+        ("something_new", {"path": 5}, "tool:something_new", "other", None),
+    ],
+)
+def test_what_a_call_says_of_itself(name, arguments, source, activity, file):
+    found = facts(name, **arguments)
+    assert (found.source, found.activity, found.file) == (source, Activity(activity), file)
+
+
+def test_a_patch_names_its_file():
+    patch = "*** Begin Patch\n*** Update File: src/a.py\n@@\n-x\n+y\n*** End Patch"
+    assert call_facts(ToolCall(id="1", name="apply_patch", arguments=patch)).file == "src/a.py"
+    assert facts("apply_patch", input=patch).file == "src/a.py"
+
+
+def test_broken_arguments_are_no_trouble():
+    assert call_facts(ToolCall(id="1", name="Read", arguments='{"file_pa')).source == "tool:Read"
+    assert call_facts(ToolCall(id="1", name="Bash", arguments="git status")).source == "bash:git"
