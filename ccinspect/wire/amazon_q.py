@@ -95,11 +95,10 @@ def _message(value: Json, path: Path) -> Message:
     blocks += _text(inner, at)
     for index, image in enumerate(as_list(inner.get("images"))):
         blocks.append(_image(image, (*at, "images", index)))
-    surroundings = leftover(context, _CONTEXT_FIELDS)
-    if surroundings:
+    for name, value in leftover(context, _CONTEXT_FIELDS).items():
         # What the editor or shell shows of itself goes into the context window too.
-        place = (*at, "userInputMessageContext")
-        blocks.append(Unknown("context", DIALECT, readable(surroundings), path=place, raw=surroundings))
+        place = (*at, "userInputMessageContext", name)
+        blocks.append(Unknown(name, DIALECT, readable(value), path=place, raw=value))
     return Message("user", tuple(blocks), path=path, raw=raw)
 
 
@@ -243,10 +242,9 @@ class AmazonQStream(StreamDecoder):
 
     def on_close(self) -> None:
         self._close()
-        if self._begun and self.builder.error is None:
-            calls = bool(self._calls)
-            if self._calls.keys() == self._stopped:
-                self.out.append(MessageStop(StopReason.TOOL_USE if calls else StopReason.END_TURN))
+        whole = self._calls.keys() == self._stopped and self.lost_events() is None
+        if whole and self._next and self.builder.error is None:
+            self.out.append(MessageStop(StopReason.TOOL_USE if self._calls else StopReason.END_TURN))
 
 
 def open_stream(content_type: str = "") -> AmazonQStream:

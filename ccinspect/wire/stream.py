@@ -311,6 +311,8 @@ class AwsFraming:
         return None
 
     def problem(self) -> str | None:
+        if self._decoder.broken is None and self._decoder.pending:
+            return "the last message is cut"
         return self._decoder.broken
 
 
@@ -349,9 +351,13 @@ class StreamDecoder:
                 self.tail += self._take([last])
         self.on_close()
         self.tail += self._flush()
-        if problem := self._framing.problem():
+        if problem := self.lost_events():
             self.builder.diagnose("error", "events_lost", problem)
         return self.builder.build(self._outcome(reason))
+
+    def lost_events(self) -> str | None:
+        """Why events may be missing."""
+        return self._framing.problem()
 
     def _outcome(self, reason: CloseReason) -> Outcome:
         builder = self.builder
