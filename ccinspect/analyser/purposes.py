@@ -40,7 +40,7 @@ _COMPACTION = re.compile(
 )
 # Titles, topics, names of branches, quota probes, suggestions of what to type next, routing of models.
 _HOUSEKEEPING = re.compile(
-    r"generate (?:a |an )?(?:concise |short |brief )?(?:, )?(?:sentence-case )?title\b"
+    r"generate an? (?:[\w-]{1,20},? ){0,4}title\b"
     r"|\btitle generator\b|thread title\b|\bgit branch name\b|\bisnewtopic\b|new conversation topic"
     r"|extract any file paths that this command"
     r"|\bcommand prefix detection\b|determine (?:the )?command prefix"

@@ -16,22 +16,22 @@ from ccinspect.wire.model import Json, Message, Response, Text, ToolCall
 # Blocks of history
 
 MARKS = 64
-_MARK_TOKENS = 12
+_MARK_TOKENS = 8
 _MARK_WEIGHT = 200
-_HISTORY = (Category.TOOL_RESULTS, Category.PREFILL, Category.FILES, Category.USER, Category.HISTORY)
+_HISTORY = (Category.PREFILL, Category.FILES, Category.USER, Category.HISTORY)
 
 
 def marks_of(parts: Iterable[Part]) -> dict[str, int]:
     """Identities of the blocks of history in a request, with their weight.
 
-    Two conversations read the same files and run the same commands, but say different things: what was said weighs
-    four times as much as what tools gave back, and no block more than 200 tokens.
+    Two conversations read the same files and run the same commands, but say different things. So results of
+    tools are left out, calls weigh a quarter of what is said, and no block weighs more than 200 tokens.
     """
     marks: dict[str, int] = {}
     for part in parts:
         if part.category in _HISTORY and part.tokens >= _MARK_TOKENS and part.identity:
             weight = min(part.tokens, _MARK_WEIGHT)
-            marks[part.identity] = weight if part.category is Category.TOOL_RESULTS else 4 * weight
+            marks[part.identity] = weight if part.kind == "tool_call" else 4 * weight
     return marks
 
 
@@ -43,8 +43,11 @@ def sample(marks: Mapping[str, int]) -> dict[str, int]:
 def overlap(child: Mapping[str, int], parent: Mapping[str, int]) -> float:
     """0 to 1: how much of the history of `parent` (a sample) is in `child` (all its marks).
 
-    What was kept of the parent counts most; how much of the child that makes up, less.
+    What was kept of the parent counts most; how much of the child that makes up, less. A single block in common
+    is none.
     """
+    if sum(mark in child for mark in parent) < 2:
+        return 0.0
     retained = sum(weight for mark, weight in parent.items() if mark in child) / max(1, sum(parent.values()))
     some = sample(child)
     covered = sum(weight for mark, weight in some.items() if mark in parent) / max(1, sum(some.values()))
