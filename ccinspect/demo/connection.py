@@ -15,6 +15,7 @@ from ccinspect.demo.answers import Close, Echo, Gate, Pause, Reset, Step, Trunca
 from ccinspect.demo.http1 import MAX_LINE
 
 _ECHO_PIECE = 65536
+_FLUSH_TRIES = 2000
 
 
 class Connection(asyncio.StreamReaderProtocol):
@@ -96,8 +97,10 @@ class Connection(asyncio.StreamReaderProtocol):
 
     async def _tear(self) -> None:
         """Hand all that was written to the kernel, so that the abort which follows does not drop it."""
-        self._writer.transport.set_write_buffer_limits(0)
-        await self._writer.drain()
+        for _ in range(_FLUSH_TRIES):
+            if not self._writer.transport.get_write_buffer_size():
+                break
+            await asyncio.sleep(0.001)
         self._torn = True
 
     async def _pass(self, gate: Gate) -> bool:

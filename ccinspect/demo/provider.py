@@ -24,6 +24,9 @@ from ccinspect.demo.certificates import Authority
 from ccinspect.demo.connection import Connection, remember_server_name
 from ccinspect.demo.http1 import Received, read_body, read_head
 
+# So that a client may also reach it by its address.
+_LOCAL = ("localhost", "127.0.0.1")
+
 
 class Provider:
     """A context manager: serving from `__enter__` to `__exit__`. Its methods may be called from any thread."""
@@ -47,7 +50,7 @@ class Provider:
 
     def __enter__(self) -> Provider:
         self._thread.start()
-        self.https_port = self.listen(self.authority.server_context(self.hosts))
+        self.https_port = self.listen(self.authority.server_context([*self.hosts, *_LOCAL]))
         self.http_port = self.listen(None)
         return self
 
