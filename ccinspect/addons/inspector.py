@@ -7,6 +7,7 @@ waits for a whole body; only answers made by ourselves (a 501, say) are buffered
 from __future__ import annotations
 
 import contextlib
+from collections import Counter as Counts
 from collections.abc import Callable
 from typing import Any
 
@@ -34,6 +35,12 @@ class Inspector:
         self.publish = publish
         self.captures: dict[str, Capture] = {}
         self.connections: dict[str, _Connection] = {}
+        self.counts: Counts[str] = Counts()
+        """Flows that have ended, by run."""
+
+    def take_count(self, run: str) -> int:
+        """How many flows of a run were recorded; asked once, when it ends."""
+        return self.counts.pop(run, 0)
 
     def client_connected(self, client: connection.Client) -> None:
         listener = self.sources.of(client)
@@ -186,6 +193,11 @@ class Inspector:
                 captured.request.data.content = request_body
             if isinstance(response_body, bytes) and captured.response is not None:
                 captured.response.data.content = response_body
+        self._told(record)
+
+    def _told(self, record: records.Record) -> None:
+        if record["run"]:
+            self.counts[record["run"]] += 1
         self.publish(record)
 
     def _message(self, capture: Capture, message: Any, kind: str) -> None:
@@ -239,7 +251,7 @@ class Inspector:
         record = capture.record("error" if error else "complete", hint=hint)
         record["type"] = "tls"
         self.recorder.put({"kind": "flow_ended", "flow": record, "request_body": None, "response_body": None})
-        self.publish(record)
+        self._told(record)
 
     def _attribute_by_credentials(self, captured: http.HTTPFlow) -> None:
         """Find the run by its proxy credentials, which go no further than us."""

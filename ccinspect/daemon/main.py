@@ -39,6 +39,9 @@ from ccinspect.store.recorder import Recorder
 
 logger = logging.getLogger("ccinspect.daemon")
 
+# How long a start waits for the recorder of a daemon that was killed to write what it had been given.
+_STORE_SECONDS = 5.0
+
 
 def serve(paths: Paths, config: Config) -> None:
     """Run the daemon until it is told to stop (SIGTERM, SIGINT, or `shutdown` on the control socket).
@@ -105,7 +108,7 @@ class Daemon:
     async def run(self, pipe: ReadyPipe) -> None:
         """Start, serve, stop."""
         store = self.config.store
-        recorder = await Recorder.start(
+        recorder = Recorder.start(
             self.paths.store_dir,
             StoreOptions(
                 bodies=store.bodies,
@@ -126,15 +129,22 @@ class Daemon:
         inspector = self.config.inspector
         master = build_master(inspector, self.paths.ca_dir, self.roots, self.ports["web"], self.password, self.token)
         events = Events(recorder, self.paths.store_dir)
+        recording = Inspector(recorder, self.sources, events.publish)
         master.insert_addons(
-            PlainHttp2(),
-            ReverseRouting(self.sources),
-            ConnectTo(self.sources, self.targets),
-            Inspector(recorder, self.sources, events.publish),
+            PlainHttp2(), ReverseRouting(self.sources), ConnectTo(self.sources, self.targets), recording
         )
         master.addons.add(BoundedView(master.view, inspector.view.max_flows, inspector.view.max_bytes))
         listeners = Listeners(master.proxyserver, self.sources, self.paths.runtime_dir)
-        runs = Runs(self.config, self.paths, self.sources, listeners, recorder, self.ports, roots.system_bundle())
+        runs = Runs(
+            self.config,
+            self.paths,
+            self.sources,
+            listeners,
+            recorder,
+            self.ports,
+            roots.system_bundle(),
+            recording.take_count,
+        )
 
         async def status() -> dict[str, Any]:
             open_ports = {port for _, port in listeners.ports}
@@ -154,6 +164,8 @@ class Daemon:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             asyncio.get_running_loop().add_signal_handler(number, master.should_exit.set)
         try:
+            if not await recorder.ready(_STORE_SECONDS):
+                logger.warning("an earlier recorder is still writing; its flows appear when it has finished")
             await self._open_listeners(listeners)
             try:
                 await master.running()

@@ -6,6 +6,7 @@ import logging
 import secrets
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,7 @@ class Runs:
         recorder: Recorder,
         own_ports: dict[str, int],
         system_bundle: Path,
+        take_count: Callable[[str], int],
     ) -> None:
         self._config = config
         self._paths = paths
@@ -57,6 +59,7 @@ class Runs:
         self._recorder = recorder
         self._own_ports = own_ports
         self._system_bundle = system_bundle
+        self._take_count = take_count
         self.live: dict[str, Run] = {}
 
     async def start(self, params: dict[str, Any]) -> dict[str, Any]:
@@ -103,7 +106,7 @@ class Runs:
             self._recorder.put({"kind": "run_ended", "id": run_id, "ended_at": time.time(), "exit_code": exit_code})
             logger.info("run %s ended (%s)", run_id, "killed" if exit_code is None else f"exit code {exit_code}")
         await self._recorder.flush(FLUSH_SECONDS)
-        return {"flows": await self._recorder.command("count", {"run": run_id})}
+        return {"flows": self._take_count(run_id)}
 
     async def end_all(self) -> None:
         for run_id in list(self.live):
