@@ -43,6 +43,7 @@ class Daemon:
         """`directory` becomes its `--config`; `settings` is what its ccinspect.yaml holds."""
         directory.mkdir(parents=True, exist_ok=True)
         (directory / "ccinspect.yaml").write_text(yaml.safe_dump(dict(settings)))
+        self.settings = settings
         self.paths: Paths = resolve_paths(directory)
         self.finished: list[Record] = []
         """Records of the flows that have ended since `start`, in the order they ended."""
