@@ -50,7 +50,7 @@ class Reader:
 
     def message(self, method: str) -> Message:
         """The next answer, whatever its status. Raises EOFError when the connection ends within it."""
-        message = Message(self._head())
+        message = Message(self.head())
         if method == "HEAD" or message.status in (204, 304) or message.status < 200:
             return message
         fields = _fields(message.head)
@@ -78,16 +78,23 @@ class Reader:
             self._buffer += data
         return self._take(len(self._buffer))
 
-    def _head(self) -> bytes:
+    def head(self) -> bytes:
+        """The next head, blank line included."""
         head = self.line()
         while not head.endswith((b"\n\r\n", b"\n\n")):
             head += self.line()
         return head
 
-    def _chunked(self, message: Message) -> None:
-        while size := int(self.line().split(b";")[0], 16):
-            message.body += self.exactly(size)
+    def chunk(self) -> bytes:
+        """The content of the next chunk; empty for the last one, whose trailers are left to be read."""
+        data = self.exactly(int(self.line().split(b";")[0], 16))
+        if data:
             self.line()
+        return data
+
+    def _chunked(self, message: Message) -> None:
+        while data := self.chunk():
+            message.body += data
         while (line := self.line()).strip(b"\r\n"):
             message.trailers += line
 

@@ -24,6 +24,9 @@ from tests.support.daemon import Daemon, clean_environment
 
 Rewrite = Callable[[bytes], bytes]
 
+# Only where a header line follows: a body may hold what looks like a request line.
+_REQUEST_LINE = re.compile(rb"^([A-Za-z_-]+) (\S+) (HTTP/1\.[01])\r\n(?=[^\r\n]+:)", re.MULTILINE)
+
 
 class Way(Protocol):
     """One way of sending a case."""
@@ -35,12 +38,6 @@ class Way(Protocol):
     def expected(self, head: bytes) -> bytes:
         """What the server must see, given the head that the client sends."""
         ...
-
-
-def _targets(parts: tuple[bytes, ...], rewrite: Rewrite) -> list[bytes]:
-    """Rewrite the target in every request line of `parts`."""
-    line = re.compile(rb"^([A-Za-z_-]+) (\S+) (HTTP/1\.[01])\r\n(?=[^\r\n]+:)", re.MULTILINE)
-    return [line.sub(lambda found: b"%s %s %s\r\n" % (found[1], rewrite(found[2]), found[3]), part) for part in parts]
 
 
 class Sockets:
@@ -55,7 +52,11 @@ class Sockets:
 
     def send(self, case: Case) -> Outcome:
         with self.connect() as sock:
-            return rawclient.exchange(sock, _targets(case.parts, self._rewrite), list(case.methods))
+            return rawclient.exchange(sock, [self.rewritten(part) for part in case.parts], list(case.methods))
+
+    def rewritten(self, part: bytes) -> bytes:
+        """The same request as it must be sent this way."""
+        return _REQUEST_LINE.sub(lambda line: b"%s %s %s\r\n" % (line[1], self._rewrite(line[2]), line[3]), part)
 
     def expected(self, head: bytes) -> bytes:
         return head
