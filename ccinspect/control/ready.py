@@ -1,7 +1,8 @@
 """How a detached daemon tells whoever started it that it is ready, or why it is not.
 
-`start --detach` hands its child the writing end of a pipe and names it in `CCINSPECT_READY_FD`. The child writes one line,
-`{"ready": true}` or `{"error": {message, hint, type}}`, and closes it. End of file without a line means that it died.
+`start --detach` hands its child the writing end of a pipe and names it in `CCINSPECT_READY_FD`. The child writes
+one line, `{"ready": true}` or `{"error": {message, hint, type}}`, and closes it. End of file without a line means that
+it died.
 """
 
 from __future__ import annotations
