@@ -127,6 +127,14 @@ class Daemon:
             assert text.returncode == 0, f"{arguments} gave {text.returncode}:\n{text.stdout}\n{text.stderr}"
         return text
 
+    def execute(self, argv: Sequence[str], timeout: float = 60) -> str:
+        """Run a program in the clean environment that `run` has too; it must succeed. Returns its stdout."""
+        done = subprocess.run(
+            argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout, env=clean_environment()
+        )
+        assert done.returncode == 0, f"{argv} gave {done.returncode}:\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
     def json(self, *arguments: str) -> Any:
         """Call the command line and parse the JSON it prints."""
         return json.loads(self.run(*arguments, check=True).stdout)
