@@ -48,6 +48,8 @@ def serve(paths: Paths, config: Config) -> None:
 
     Raises DaemonRunning, PortBusy, ConfigError or StoreUnavailable when it cannot start; then nothing is left running.
     """
+    # Whatever mitmproxy or SQLite write is for this user only.
+    os.umask(0o077)
     for directory in (paths.data_dir, paths.ca_dir, paths.runtime_root, paths.runtime_dir):
         make_private_dir(directory)
     with _only_daemon(paths):
