@@ -11,16 +11,10 @@ import typer
 
 from ccinspect.cli import daemon_commands, flows_commands, namespace_commands, other_commands, run_command
 from ccinspect.cli.instance import Instance
-from ccinspect.errors import CcinspectError
+from ccinspect.cli.usage import UsageMistake
 
 _UsageError: Any = typer.BadParameter.__base__
 _HELP = {"help_option_names": ["-h", "--help"]}
-
-
-class _Usage(CcinspectError):
-    """The command line itself is wrong."""
-
-    exit_code = 2
 
 
 def build_app() -> typer.Typer:
@@ -51,10 +45,11 @@ def run_app(arguments: Sequence[str]) -> int:
         print(file=sys.stderr)
         return 1
     except _UsageError as error:
-        if not error.format_message():  # No command at all: the help was the answer.
+        if type(error).__name__ == "NoArgsIsHelpError":
+            print(error.format_message(), file=sys.stderr)
             return 2
         command = error.ctx.command_path if error.ctx is not None else "ccinspect"
-        raise _Usage(_sentence(error.format_message()), f"see: {command} --help") from error
+        raise UsageMistake(_sentence(error.format_message()), f"see: {command} --help") from error
     return status if isinstance(status, int) else 0
 
 
@@ -90,5 +85,5 @@ def _global_options(
 ) -> None:
     if config == "":
         # As `--config "$UNSET"` gives. pathlib would make the current directory of it.
-        raise typer.BadParameter("--config needs the name of a directory")
+        raise UsageMistake.of(context, "--config needs the name of a directory")
     context.obj = Instance(Path(config) if config else None, verbose)

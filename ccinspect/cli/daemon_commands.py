@@ -100,7 +100,7 @@ def init(
     context: typer.Context,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file if there is one.")] = False,
 ) -> None:
-    """Write a ccinspect.yaml with every setting, its default and what it does."""
+    """Write a ccinspect.yaml with every setting and its default."""
     from ccinspect.cli.settings import write_template
 
     instance: Instance = context.obj

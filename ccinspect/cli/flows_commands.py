@@ -9,6 +9,7 @@ import typer
 
 from ccinspect.cli import flow_options as options
 from ccinspect.cli.output import say
+from ccinspect.cli.usage import UsageMistake
 
 DEFAULT_LIMIT = 1000
 
@@ -69,7 +70,7 @@ def show(
     if request and response:
         request = response = False
     if raw and json:
-        raise typer.BadParameter("--raw and --json exclude each other", context)
+        raise UsageMistake.of(context, "--raw and --json exclude each other")
     if raw:
         flows.write_raw(context.obj, flow, want_request=not response, want_response=not request)
     else:
@@ -132,7 +133,7 @@ def clear(
     )
     if everything == bool(chosen.to_params()):
         problem = "--all and a selection exclude each other" if everything else "nothing is selected"
-        raise typer.BadParameter(f"{problem}: say which flows to remove, or --all", context)
+        raise UsageMistake.of(context, f"{problem}: say which flows to remove, or --all")
     flows.clear(context.obj, chosen, ask=not yes)
 
 

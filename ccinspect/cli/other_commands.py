@@ -40,9 +40,10 @@ def list_runs(
 
 
 def demo() -> int:
-    """Show it all on a client that never heard of ccinspect, with a provider on this machine.
+    """Show it all, with a provider on this machine.
 
-    Needs neither root, nor a key, nor the network; leaves nothing behind.
+    A client that never heard of ccinspect is run in the jail. Needs neither root, nor a key, nor the network, and
+    leaves nothing behind.
     """
     from ccinspect.demo.main import run_demo
 

@@ -10,18 +10,19 @@ from typing import Annotated
 import typer
 
 from ccinspect.cli import run_options
+from ccinspect.cli.usage import UsageMistake
 
 
 def register(app: typer.Typer) -> None:
     # What follows the command's name belongs to the command, options included.
-    app.command(context_settings={"allow_interspersed_args": False})(run)
+    app.command(context_settings={"allow_interspersed_args": False}, options_metavar="[OPTIONS] --")(run)
 
 
 def run(
     context: typer.Context,
     command: Annotated[
         list[str] | None,
-        typer.Argument(metavar="-- CMD [ARG]...", help="The command and its arguments.", show_default=False),
+        typer.Argument(metavar="CMD [ARG]...", help="The command and its arguments.", show_default=False),
     ] = None,
     inspect: Annotated[
         bool, typer.Option("--inspect", "-i", help="In a jail whose only way out is through ccinspect. Needs no root.")
@@ -59,7 +60,7 @@ def run(
             environ=os.environ,
         )
     except run_options.BadRunOptions as error:
-        raise typer.BadParameter(str(error), context) from error
+        raise UsageMistake.of(context, str(error)) from error
     from ccinspect.cli.running import execute
 
     return execute(context.obj, options)

@@ -17,6 +17,7 @@ from ccinspect.cli.text import count
 from ccinspect.control import protocol
 from ccinspect.control.client import ControlClient
 from ccinspect.errors import CcinspectError, DaemonNotRunning, RunError
+from ccinspect.paths import make_private_dir
 
 RUN_ID_ENV = "CCINSPECT_RUN_ID"
 # Where clients look for their provider. A value that the user had already set becomes the run's upstream.
@@ -45,7 +46,7 @@ def execute(instance: Instance, options: RunOptions) -> int:
         answer = client.call(protocol.RUN_START, **_description(options, cwd, os.environ))
         status: int | None = None
         try:
-            status = _run_command(options, answer, os.environ)
+            status = _run_command(options, answer, os.environ, instance.paths.data_dir / "bundles")
         except RunError as error:
             status = error.exit_code
             raise
@@ -87,7 +88,7 @@ def _description(options: RunOptions, cwd: str, environ: Mapping[str, str]) -> d
     }
 
 
-def _run_command(options: RunOptions, answer: dict[str, Any], environ: Mapping[str, str]) -> int:
+def _run_command(options: RunOptions, answer: dict[str, Any], environ: Mapping[str, str], bundles: Path) -> int:
     from ccinspect.jail.supervisor import run_jailed, run_plain
 
     command = list(options.command)
@@ -98,10 +99,21 @@ def _run_command(options: RunOptions, answer: dict[str, Any], environ: Mapping[s
         tunnel, settings = Tunnel.from_json(answer["tunnel"]), JailSettings.from_json(answer["jail"])
         return run_jailed(command, tunnel, settings, Path(answer["ca_cert"]), inner, report=_report)
     if options.mode == "proxy":
-        from ccinspect.jail.trust import trust_environment
-
-        inner |= trust_environment(Path(answer["ca_cert"]), Path(answer["bundle"]), inner)
+        inner |= _trust(Path(answer["ca_cert"]), Path(answer["host_bundle"]), bundles, environ)
     return run_plain(command, inner | answer["env"], _report)
+
+
+def _trust(ca_cert: Path, host_bundle: Path, bundles: Path, environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables that make a program outside a jail trust our certificate authority."""
+    from ccinspect.jail.trust import trust_environment, write_bundle
+
+    try:
+        bundle = write_bundle(make_private_dir(bundles), ca_cert, environ, host_bundle)
+    except OSError as error:
+        raise RunError(
+            f"the bundle of trusted certificates cannot be written: {error}", "make room or make the data directory writable"
+        ) from error
+    return trust_environment(ca_cert, bundle, environ)
 
 
 def _report(text: str) -> None:
