@@ -41,7 +41,9 @@ def _ask(body: Mapping[str, Any]) -> Ask:
         raise ApiError(400, "messages: Input should be a valid dictionary")
     tools = body.get("tools") or []
     prompt = [_text(body.get("system")), *(_text(message.get("content")) for message in messages)]
-    last = messages[-1].get("content") if messages else ""
+    # The last turn of the user: Claude Code lets a message of role `system` follow it.
+    said = [message for message in messages if message.get("role") == "user"]
+    last = said[-1].get("content") if said else ""
     choice = body.get("tool_choice") or {}
     forced = choice.get("name") if choice.get("type") == "tool" else None
     if choice.get("type") == "any" and tools:
@@ -49,7 +51,7 @@ def _ask(body: Mapping[str, Any]) -> Ask:
     return Ask(
         model=str(body.get("model")),
         prompt="\n".join(prompt) + (json.dumps(tools) if tools else ""),
-        last_text=_text(last),
+        last_text=_last_text(last),
         tools={tool["name"]: tool.get("input_schema") or {} for tool in tools if isinstance(tool.get("name"), str)},
         forced_tool=forced,
         has_tool_result=isinstance(last, list) and any(block.get("type") == "tool_result" for block in last),
@@ -73,6 +75,13 @@ def _text(content: Any) -> str:
         elif kind == "tool_use":
             parts.append(json.dumps(block.get("input")))
     return "\n".join(parts)
+
+
+def _last_text(content: Any) -> str:
+    """The last block that says something: agents put their own context into the blocks before it."""
+    if not isinstance(content, list):
+        return _text(content)
+    return next((text for block in reversed(content) if (text := _text([block]))), "")
 
 
 def document(reply: Reply) -> dict[str, Any]:
