@@ -1,0 +1,50 @@
+"""What records have in common, so that zstd need not store it with each: names of fields, usual headers and values.
+
+Part of migration 1: never changed. A better one is added as a further row of `dictionaries`.
+"""
+
+from __future__ import annotations
+
+RECORD_DICTIONARY_1 = (
+    b'["transfer-encoding","chunked"],["set-cookie","__cf_bm=REDACTED~"],["vary","Accept-Encoding"],["content-length",'
+    b'"0"],["location","https://"],["etag","\\""],["cache-control","no-cache"],["x-amzn-requestid",["x-goog-api-key",'
+    b'"REDACTED~"],["api-key","REDACTED~"],["cookie",["x-session-affinity",["openai-organization","openai-processing-ms"'
+    b',"openai-version","2020-10-01"],["x-ratelimit-limit-requests","x-ratelimit-remaining-tokens","x-ratelimit-reset-'
+    b'requests","6m0s"],"anthropic-beta","claude-code-20250219,oauth-2025-04-20,interleaved-thinking-2025-05-14,fine-'
+    b'grained-tool-streaming-2025-05-14"],["anthropic-dangerous-direct-browser-access","true"],["anthropic-version",'
+    b'"2023-06-01"],["x-app","cli"],["X-Stainless-Lang","js"],["X-Stainless-Package-Version","0.60.0"],["X-Stainless-OS"'
+    b',"Linux"],["X-Stainless-Arch","x64"],["X-Stainless-Runtime","node"],["X-Stainless-Runtime-Version","v22.0.0"],'
+    b'["X-Stainless-Retry-Count","0"],["X-Stainless-Timeout","600"],["x-stainless-helper-method","stream"],"x-stainless-'
+    b'async","false"],"User-Agent","claude-cli/2.0.0 (external, cli)"],["user-agent","python-httpx/0.28.1"],["User-Agent'
+    b'","OpenAI/Python 1.0"],["User-Agent","curl/8.5.0"],["Accept-Encoding","gzip, deflate, br, zstd"],["Accept-Language'
+    b'","*"],["Sec-Fetch-Mode","cors"],["Connection","keep-alive"],["Accept","application/json"],["Accept","*/*"],'
+    b'["Content-Type","application/json"],["Content-Length","1'
+    b'{"id":"","type":"tcp","source":"wireguard","run":null,"state":"started","opaque":true,"hint":null,"client_conn":'
+    b'{"id":"","peername":["::1",4],"sockname":["::1",443],"sni":null,"alpn":"http/1.1","tls_version":"TLSv1.2","cipher":'
+    b'"TLS_AES_128_GCM_SHA256"},"error":{"msg":"server closed connection","timestamp":1'
+    b'{"id":"0","type":"dns","source":"wireguard","request":{"question":{"name":"api.anthropic.com","type":"AAAA","class"'
+    b':"IN"},"id":1,"op_code":"QUERY","timestamp_start":1},"response":{"response_code":"NOERROR","answers":[{"name":"api.'
+    b'anthropic.com","type":"A","ttl":300,"data":"160.79.104.10"}],"timestamp_start":1'
+    b'{"id":"00000000-0000-4000-8000-000000000000","type":"http","source":"reverse","run":"","state":"complete","opaque":'
+    b'false,"hint":null,"client_conn":{"id":"","peername":["127.0.0.1",40000],"sockname":["127.0.0.1",4000],"sni":"api.'
+    b'openai.com","alpn":"h2","tls_version":"TLSv1.3","cipher":"TLS_AES_256_GCM_SHA384","timestamp_start":17,"timestamp_'
+    b'tls_setup":17},"server_conn":{"id":"","address":["api.anthropic.com",443],"peername":["160.79.104.10",443],'
+    b'"sockname":["127.0.0.1",40000],"sni":"api.anthropic.com","alpn":"http/1.1","tls_version":"TLSv1.3","cipher":"TLS_'
+    b'AES_256_GCM_SHA384","timestamp_start":17,"timestamp_tcp_setup":17,"timestamp_tls_setup":17},"request":{"method":'
+    b'"POST","scheme":"https","host":"api.anthropic.com","port":443,"path":"/v1/messages?beta=true","authority":"",'
+    b'"http_version":"HTTP/2.0","headers":[["host","generativelanguage.googleapis.com"],["host","api.openai.com"],["Host",'
+    b'"api.anthropic.com"],["accept-encoding","gzip, deflate"],["accept","text/event-stream"],["content-type",'
+    b'"application/json"],["authorization","Bearer REDACTED~"],["x-api-key","REDACTED~"],["content-length","1"]],'
+    b'"trailers":null,"pretty_host":"api.anthropic.com","timestamp_start":17,"timestamp_end":17,"contentLength":1,'
+    b'"contentHash":"","contentState":"stored"},"client_request":null,"response":{"http_version":"HTTP/1.1","status_code":'
+    b'200,"reason":"OK","headers":[["date","Sat, 01 Jan 2026 00:00:00 GMT"],["content-type","text/event-stream; charset='
+    b'utf-8"],["Content-Type","application/json"],["connection","keep-alive"],["cache-control","no-cache"],["anthropic-'
+    b'ratelimit-unified-status","allowed"],["anthropic-ratelimit-input-tokens-limit","1"],["anthropic-ratelimit-requests-'
+    b'remaining","1"],["anthropic-ratelimit-tokens-reset","2026-01-01T00:00:00Z"],["request-id","req_011C"],["strict-'
+    b'transport-security","max-age=31536000; includeSubDomains; preload"],["anthropic-organization-id",""],["x-robots-tag'
+    b'","none"],["via","1.1 google"],["cf-cache-status","DYNAMIC"],["server","cloudflare"],["cf-ray","-FRA"],["content-'
+    b'encoding","gzip"],["x-envoy-upstream-service-time","1"],["alt-svc","h3=\\":443\\"; ma=86400"]],"trailers":null,'
+    b'"timestamp_start":17,"timestamp_end":17,"contentLength":1,"contentHash":"","contentState":"stored"},'
+    b'"client_response":null,"error":null,"timing":{"started_at":17,"ended_at":17,"first_byte_at":17,"duration":1,"first_'
+    b'byte":0},"sizes":{"request":1,"response":1}}'
+)
