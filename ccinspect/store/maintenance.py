@@ -34,8 +34,8 @@ def mark_interrupted(db: sqlite3.Connection) -> int:
     return len(rows)
 
 
-def clear(db: sqlite3.Connection, bodies: BodyWriter, params: dict[str, Any]) -> dict[str, int]:
-    """Remove the selected flows but those still going on; the result is {"removed": N}."""
+def clear(db: sqlite3.Connection, bodies: BodyWriter, params: dict[str, Any]) -> int:
+    """Remove the selected flows but those still going on; the result is how many."""
     where, values = Selection.from_params(params).where(db)
     removed = 0
     while True:
@@ -46,7 +46,7 @@ def clear(db: sqlite3.Connection, bodies: BodyWriter, params: dict[str, Any]) ->
         if len(found) < _AT_ONCE:
             break
     give_back(db, bodies)
-    return {"removed": removed}
+    return removed
 
 
 def retain(db: sqlite3.Connection, bodies: BodyWriter, options: StoreOptions) -> int:

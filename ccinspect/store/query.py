@@ -1,6 +1,6 @@
 """Reading the store, with or without a daemon: read-only, and never in the recorder's way.
 
-A record is a dict as in docs/flow-schema.md. What came as bytes is text (UTF-8, other bytes as lone surrogates, PEP 383).
+A record is a dict as in docs/flow-schema.md. What came as bytes is text: UTF-8, other bytes as lone surrogates (PEP 383).
 """
 
 from __future__ import annotations
@@ -22,17 +22,14 @@ _BODY_COLUMNS = frozenset(("request_body", "response_body", "client_request_body
 _CANDIDATES = 8
 
 
-class Store:
-    """A read-only view of the store in one directory; use as a context manager.
+class StoreReader:
+    """A read-only view of the store in one directory; use as a context manager, in one thread.
 
-    `missing_ok`: a store that does not exist yet reads as an empty one, instead of raising StoreUnavailable.
+    A store that does not exist yet reads as an empty one. Raises StoreUnavailable when it cannot be read.
     """
 
-    def __init__(self, store_dir: Path, missing_ok: bool = False) -> None:
-        if missing_ok and not (store_dir / schema.DATABASE).exists():
-            self._db = schema.empty()
-        else:
-            self._db = schema.open_for_reading(store_dir)
+    def __init__(self, store_dir: Path) -> None:
+        self._db = schema.open_for_reading(store_dir)
         self._codec = RecordCodec(self._db)
 
     def __enter__(self) -> Self:
@@ -85,31 +82,34 @@ class Store:
             return self._codec.unpack(self._row(flow_id, "record")[0])
 
     def request_body(self, flow_id: str) -> bytes | None:
-        """The request's body as forwarded, exactly; None when it was empty or not kept. Raises FlowNotFound, StoreUnavailable."""
-        return self._whole(self.stream_body(flow_id, "request"))
+        """The request's body as forwarded, exactly; None when it was empty or not kept.
+
+        This and the three below raise FlowNotFound, AmbiguousFlowId and StoreUnavailable.
+        """
+        return _whole(self.stream_body(flow_id, "request"))
 
     def response_body(self, flow_id: str) -> bytes | None:
         """The response's body as it came from upstream."""
-        return self._whole(self.stream_body(flow_id, "response"))
+        return _whole(self.stream_body(flow_id, "response"))
 
     def client_request_body(self, flow_id: str) -> bytes | None:
         """The request's body as it came from the client."""
-        return self._whole(self.stream_body(flow_id, "client_request"))
+        return _whole(self.stream_body(flow_id, "client_request"))
 
     def client_response_body(self, flow_id: str) -> bytes | None:
         """The response's body as sent to the client."""
-        return self._whole(self.stream_body(flow_id, "client_response"))
+        return _whole(self.stream_body(flow_id, "client_response"))
 
     def stream_body(self, flow_id: str, role: str) -> Iterator[bytes] | None:
-        """A body in pieces, for one of any size. `role`: request, response, client_request or client_response.
+        """A body in pieces of up to 1 MB. `role`: request, response, client_request or client_response.
 
         None when it was empty or not kept. The client's view is the forwarded one where they do not differ.
         """
         forwarded = role.removeprefix("client_")
         with self._reading():
-            body, other = self._row(flow_id, f"{self._column(role)}, {self._column(forwarded)}")
+            body, other = self._row(flow_id, f"{_column(role)}, {_column(forwarded)}")
         chosen = body if body is not None else other
-        return None if chosen is None else bodies.read_body(self._db, chosen)
+        return None if chosen is None else self._stream(chosen)
 
     def messages(self, flow_id: str) -> Iterator[dict[str, Any]]:
         """The WebSocket messages, or TCP or UDP pieces, of a flow in order.
@@ -191,31 +191,39 @@ class Store:
             raise AmbiguousFlowId(f"{flow_id!r} fits more than one flow: {fit}{more}", "give more of the id")
         return (exact or rows)[0][1:]
 
-    def _column(self, role: str) -> str:
-        column = f"{role}_body"
-        if column not in _BODY_COLUMNS:
-            raise ValueError(f"no body is called {role!r}")
-        return column
+    def _stream(self, body: int) -> Iterator[bytes]:
+        with self._reading():
+            yield from bodies.read_body(self._db, body)
 
     def _content(self, size: int, content: bytes | None, body: int | None) -> bytes | None:
         if body is not None:
-            return b"".join(bodies.read_body(self._db, body))
+            return b"".join(self._stream(body))
         return None if content is None else bodies.unpack_data(content, size)
-
-    def _whole(self, chunks: Iterator[bytes] | None) -> bytes | None:
-        return None if chunks is None else b"".join(chunks)
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
         """One consistent view for several statements; SQLite's errors as ours."""
+        outermost = not self._db.in_transaction
         try:
-            self._db.execute("BEGIN")
+            if outermost:
+                self._db.execute("BEGIN")
             try:
                 yield
             finally:
-                self._db.execute("COMMIT")
+                if outermost:
+                    self._db.execute("COMMIT")
         except sqlite3.Error as error:
             raise StoreUnavailable(
-                f"the store cannot be read: {error}",
-                "try again; if it stays so, move the store away to begin a new one",
+                f"the store cannot be read: {error}", "try again; if it stays so, move the store away to begin a new one"
             ) from error
+
+
+def _column(role: str) -> str:
+    column = f"{role}_body"
+    if column not in _BODY_COLUMNS:
+        raise ValueError(f"no body is called {role!r}")
+    return column
+
+
+def _whole(chunks: Iterator[bytes] | None) -> bytes | None:
+    return None if chunks is None else b"".join(chunks)

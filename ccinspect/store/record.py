@@ -74,7 +74,7 @@ def columns(record: Record) -> dict[str, Any]:
     sizes = part(record, "sizes")
     host, port = _address(record, request)
     status = response.get("status_code")
-    failed = bool(record.get("error")) or record["type"] == "tls" or (isinstance(status, int) and status >= 400)
+    failed = bool(record.get("error")) or record["state"] == "error" or (isinstance(status, int) and status >= 400)
     return {
         "type": record["type"],
         "source": record.get("source"),

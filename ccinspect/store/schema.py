@@ -41,7 +41,7 @@ CREATE TABLE flows (
     port INTEGER,
     path TEXT,
     status INTEGER,
-    failed INTEGER NOT NULL,          -- 1: an error, a status of 400 or more, or a handshake that did not succeed
+    failed INTEGER NOT NULL,          -- 1: an error, or a status of 400 or more
     request_size INTEGER,
     response_size INTEGER,
     request_body INTEGER,             -- bodies.id
@@ -135,13 +135,13 @@ def open_for_writing(store_dir: Path) -> sqlite3.Connection:
 
 
 def open_for_reading(store_dir: Path) -> sqlite3.Connection:
-    """Open the database read-only; a recorder may be writing. Raises StoreUnavailable when there is none."""
+    """Open the database read-only, also while a recorder writes it; one that does not exist reads as empty.
+
+    Raises StoreUnavailable when it is damaged, or of another version.
+    """
     path = store_dir / DATABASE
     if not path.exists():
-        raise StoreUnavailable(
-            "nothing has been captured yet: there is no store at " + str(path),
-            "start an agent with `ccinspect run -i -- COMMAND`",
-        )
+        return _empty()
     try:
         db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=10.0)
     except sqlite3.Error as error:
@@ -157,8 +157,7 @@ def open_for_reading(store_dir: Path) -> sqlite3.Connection:
     return db
 
 
-def empty() -> sqlite3.Connection:
-    """A store without flows, in memory: what reading sees before anything was captured."""
+def _empty() -> sqlite3.Connection:
     db = sqlite3.connect(":memory:", isolation_level=None)
     for migration in MIGRATIONS:
         migration(db)

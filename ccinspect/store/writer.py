@@ -100,7 +100,7 @@ class FlowWriter:
     def _store_bodies(self, message: dict[str, Any], record: Record, known: dict[str, Any]) -> dict[str, int]:
         """Store the message's bodies and note in the record what there is of each; the result is ids by role."""
         stored: dict[str, int] = {}
-        for role in _ROLES:
+        for role in _ROLES if record["type"] == "http" else ():
             forwarded = role.removeprefix("client_")
             body = message.get(f"{role}_body")
             if role != forwarded and record.get(role) is None and body is None:
