@@ -14,7 +14,7 @@ from typing import Any
 
 from mitmproxy.utils import asyncio_utils
 
-from ccinspect.addons import http1_fidelity
+from ccinspect.addons import fidelity
 from ccinspect.addons.bounded_view import BoundedView
 from ccinspect.addons.connect_to import ConnectTo, Target, parse_connect_to
 from ccinspect.addons.inspector import Inspector
@@ -127,7 +127,7 @@ class Daemon:
             logger.info("stopped")
 
     async def _serve(self, recorder: Recorder, pipe: ReadyPipe) -> None:
-        http1_fidelity.install()
+        fidelity.install()
         inspector = self.config.inspector
         master = build_master(inspector, self.paths.ca_dir, self.roots, self.ports["web"], self.password, self.token)
         events = Events(recorder, self.paths.store_dir)

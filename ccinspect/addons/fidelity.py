@@ -1,9 +1,11 @@
-"""Make mitmproxy's HTTP/1 transparent: what a peer wrote is what the other one reads.
+"""Make mitmproxy's HTTP transparent: what a peer wrote is what the other one reads.
 
-mitmproxy 12 normalises or refuses some things that are legal on the wire. `install()` adjusts four places, and
+mitmproxy 12 normalises or refuses some things that are legal on the wire. `install()` adjusts these, and
 `tests/fidelity/` compares the bytes with and without us for each:
 
 * Header lines keep their spacing and folding (mitmproxy re-joins them as `Name: value`).
+* Request targets in absolute form may hold any byte, and `OPTIONS` without a path means `*` (mitmproxy parses them as
+  URLs).
 * Trailers pass in both directions (mitmproxy raises NotImplementedError and drops the connection).
 * Informational answers (100, 102, 103) pass, and the final answer is still awaited (mitmproxy takes the first for
   final).
@@ -15,17 +17,22 @@ These are internals of mitmproxy; `pyproject.toml` therefore pins its minor vers
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 import h11
+from h2.events import InformationalResponseReceived
 from h11._readers import ChunkedReader
 from mitmproxy import http
 from mitmproxy.net.http import http1
+from mitmproxy.net.http.http1.read import _read_headers as read_headers
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.layers.http import HttpStream, SendHttp
 from mitmproxy.proxy.layers.http import _http1 as h1
+from mitmproxy.proxy.layers.http import _http2 as h2
 from mitmproxy.proxy.layers.http._base import ReceiveHttp
 from mitmproxy.proxy.layers.http._events import (
     RequestEndOfMessage,
@@ -47,7 +54,7 @@ def install() -> None:
     if _installed:
         return
     _installed = True
-    http1.read_request_head = _keep_lines(http1.read_request_head)  # type: ignore[assignment]
+    http1.read_request_head = _keep_target(_keep_lines(http1.read_request_head))  # type: ignore[assignment]
     http1.read_response_head = _keep_lines(http1.read_response_head)  # type: ignore[assignment]
     _pass_trailers(h1.Http1Server, ResponseTrailers, ResponseEndOfMessage)
     _pass_trailers(h1.Http1Client, RequestTrailers, RequestEndOfMessage)
@@ -81,6 +88,24 @@ def _keep_lines[Message: http.Message](read: Callable[[list[bytes]], Message]) -
     return read_head
 
 
+def _keep_target(read: Callable[[list[bytes]], http.Request]) -> Callable[[list[bytes]], http.Request]:
+    def read_head(lines: list[bytes]) -> http.Request:
+        absolute = _ABSOLUTE_FORM.match(lines[0])
+        if absolute is None:
+            return read(lines)
+        method, origin, path, version = absolute.groups()
+        request = read([b"%s %s/ %s" % (method, origin, version), *lines[1:]])
+        # RFC 9112, section 3.2.4: the last proxy turns an empty path of OPTIONS into `*`.
+        default = b"*" if method == b"OPTIONS" else b"/"
+        request.data.path = path if path.startswith(b"/") else b"/" + path if path else default
+        return request
+
+    return read_head
+
+
+_ABSOLUTE_FORM = re.compile(rb"^([^ ]+) ([a-zA-Z][a-zA-Z0-9+.-]*://[^ /?#]+)([^ ]*) ([^ ]+)$")
+
+
 def _verbatim(fields: tuple[tuple[bytes, bytes], ...], lines: Sequence[bytes], block: bytes) -> VerbatimHeaders:
     headers = VerbatimHeaders(fields)
     whole: list[bytes] = []
@@ -95,44 +120,51 @@ def _verbatim(fields: tuple[tuple[bytes, bytes], ...], lines: Sequence[bytes], b
     return headers
 
 
+class _TrailerReader(ChunkedReader):
+    """Reads a chunked body as h11 does, but keeps the trailers as they were written, and out of its last event."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trailers: http.Headers | None = None
+
+    def __call__(self, buffer: Any) -> Any:
+        if not self._reading_trailer:
+            return super().__call__(buffer)
+        lines = buffer.maybe_extract_lines()
+        if lines is None:
+            return None
+        if lines:
+            raw = [bytes(line) for line in lines]
+            try:
+                fields = read_headers(raw).fields
+            except ValueError as error:
+                raise h11.RemoteProtocolError(f"invalid trailer: {error}") from error
+            self.trailers = _verbatim(fields, raw, b"\r\n".join(raw) + b"\r\n")
+        return h11.EndOfMessage()
+
+
 def _receive_trailers() -> None:
     read_body = h1.Http1Connection.read_body
+    make_body_reader = h1.make_body_reader
+
+    def make_reader(expected_size: int | None) -> h1.TBodyReader:
+        return _TrailerReader() if expected_size is None else make_body_reader(expected_size)
 
     def read_body_with_trailers(self: h1.Http1Connection, event: events.Event) -> Commands:
-        reader = self.body_reader
-        if isinstance(reader, ChunkedReader) and not isinstance(reader, _TrailerReader):
-            self.body_reader = _TrailerReader(reader)
         for command in read_body(self, event):
             # The end of the message comes out of the same call that has just read the trailers.
             if (
                 isinstance(command, ReceiveHttp)
                 and isinstance(command.event, RequestEndOfMessage | ResponseEndOfMessage)
                 and isinstance(self.body_reader, _TrailerReader)
-                and self.body_reader.trailers
+                and self.body_reader.trailers is not None
             ):
                 kind = RequestTrailers if isinstance(self, h1.Http1Server) else ResponseTrailers
-                yield ReceiveHttp(kind(command.event.stream_id, http.Headers(self.body_reader.trailers)))
+                yield ReceiveHttp(kind(command.event.stream_id, self.body_reader.trailers))
             yield command
 
+    h1.make_body_reader = make_reader
     h1.Http1Connection.read_body = read_body_with_trailers  # type: ignore[method-assign]
-
-
-class _TrailerReader(ChunkedReader):
-    """Hands over the body as h11 reads it, and keeps the trailers aside instead of in the last event."""
-
-    def __init__(self, reader: ChunkedReader) -> None:
-        self._reader = reader
-        self.trailers: list[tuple[bytes, bytes]] = []
-
-    def __call__(self, buffer: Any) -> Any:
-        event = self._reader(buffer)
-        if isinstance(event, h11.EndOfMessage) and event.headers:
-            self.trailers = [(bytes(name), bytes(value)) for name, value in event.headers.raw_items()]
-            return h11.EndOfMessage()
-        return event
-
-    def read_eof(self) -> Any:
-        return self._reader.read_eof()
 
 
 def _pass_trailers(connection: Any, trailers: Any, end: Any) -> None:
@@ -161,7 +193,8 @@ def _is_informational(status: int) -> bool:
 
 
 def _pass_informational() -> None:
-    read_headers = h1.Http1Client.read_headers
+    read_head = h1.Http1Client.read_headers
+    handle_h2_event = h2.Http2Client.handle_h2_event
     wait_for_headers = HttpStream.state_wait_for_response_headers
 
     def read_headers_and_interim(self: h1.Http1Client, event: events.ConnectionEvent) -> Commands:
@@ -174,15 +207,24 @@ def _pass_informational() -> None:
             yield ReceiveHttp(ResponseHeaders(self.stream_id, response, False))
         if isinstance(event, events.DataReceived) and self.request and not self.buf:
             return
-        yield from read_headers(self, event)
+        yield from read_head(self, event)
+
+    def read_interim(self: h2.Http2Client, event: Any) -> layer.CommandGenerator[bool]:
+        if not isinstance(event, InformationalResponseReceived):
+            return (yield from handle_h2_event(self, event))
+        status, headers = h2.parse_h2_response_headers(event.headers)
+        response = http.Response(b"HTTP/2.0", status, b"", headers, None, None, time.time(), None)
+        yield ReceiveHttp(ResponseHeaders(event.stream_id, response, False))
+        return False
 
     def relay_interim(self: HttpStream, event: ResponseHeaders) -> Commands:
         if not _is_informational(event.response.status_code):
             yield from wait_for_headers(self, event)
-        elif self.context.client.alpn != b"h2" and self.flow.request.http_version != "HTTP/1.0":
-            # HTTP/1.0 knows no interim answers; towards HTTP/2 they would need a frame mitmproxy does not write.
+        elif self.flow.request.http_version != "HTTP/1.0":
+            # HTTP/1.0 knows no interim answers.
             yield SendHttp(ResponseHeaders(self.stream_id, event.response, False), self.context.client)
 
+    h2.Http2Client.handle_h2_event = read_interim  # type: ignore[method-assign]
     h1.Http1Client.read_headers = read_headers_and_interim  # type: ignore[method-assign]
     HttpStream.state_wait_for_response_headers = relay_interim  # type: ignore[method-assign]
 
