@@ -27,7 +27,7 @@ lint: setup
 	$(PYTHON) -m mypy
 
 bench: setup
-	$(PYTHON) bench/run.py
+	$(PYTHON) -m bench.run
 
 docs: setup
 	$(PYTHON) scripts/docs.py

@@ -8,6 +8,7 @@ import random
 import re
 import socket
 import time
+from collections.abc import Iterable
 
 _STREAMS = 32
 _EVENTS = 200
@@ -17,14 +18,14 @@ _AT = re.compile(rb'data: \{"at": (\d+),')
 Seconds = list[float]
 
 
-def request_times(port: int, body: bytes, count: int) -> Seconds:
-    """Seconds of `count` POSTs of `body`, one after the other on one connection."""
+def request_times(port: int, bodies: Iterable[bytes]) -> Seconds:
+    """Seconds of a POST of each body, one after the other on one connection."""
     head = f"POST /v1/messages HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
-    message = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
     times = []
     with socket.create_connection(("127.0.0.1", port), 30) as sock:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for _ in range(count):
+        for body in bodies:
+            message = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
             started = time.perf_counter()
             sock.sendall(message)
             answer = b""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import socket
@@ -128,8 +129,26 @@ class Instance:
             raise RuntimeError(f"ccinspect {' '.join(arguments)} failed: {done.stderr.strip()}")
         return done.stdout
 
+    def json(self, *arguments: str) -> Any:
+        """Run a command that prints JSON."""
+        return json.loads(self.call(*arguments))
+
+    def is_running(self) -> bool:
+        """Whether a daemon holds the lock of this directory."""
+        try:
+            descriptor = os.open(self.paths.lock_file, os.O_RDWR)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
     def status(self) -> dict[str, Any]:
-        status: dict[str, Any] = json.loads(self.call("status", "--json"))
+        status: dict[str, Any] = self.json("status", "--json")
         return status
 
     @contextmanager

@@ -1,8 +1,8 @@
 """A server that costs as little as possible, in a process of its own, so that it is never what is measured.
 
-`python -m bench.upstream` prints its port and serves until its stdin ends. `POST /sse?events=N&gap=SECONDS` streams N
-events, each holding the time it was written (nanoseconds of the machine's monotonic clock); everything else gets a small
-JSON answer.
+`python -m bench.upstream` prints its port and serves until its stdin ends. A POST to `/sse?events=N&gap=S&delay=S`
+streams N events, S seconds apart, each with the time it was written (nanoseconds of the monotonic clock); everything
+else gets a small JSON answer.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class _Server(asyncio.Protocol):
         start = asyncio.get_running_loop().time() + delay
         for number in range(events):
             await asyncio.sleep(start + number * gap - asyncio.get_running_loop().time())
-            event = b"event: delta\ndata: {\"at\": %d, \"text\": \"a few words\"}\n\n" % time.monotonic_ns()
+            event = b'event: delta\ndata: {"at": %d, "text": "a few words"}\n\n' % time.monotonic_ns()
             self._transport.write(b"%x\r\n%s\r\n" % (len(event), event))
         self._transport.write(b"0\r\n\r\n")
 
