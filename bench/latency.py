@@ -44,7 +44,7 @@ def conversation(size: int, seed: int = 0) -> bytes:
     """A Messages request of about `size` bytes, with text as compressible as prose."""
     pick = random.Random(seed)
     words = ["".join(pick.choices("etaoinshrdlu", k=pick.randint(2, 9))) for _ in range(3000)]
-    turns = []
+    turns: list[dict[str, str]] = []
     total = 0
     while total < size:
         text = " ".join(pick.choices(words, k=200))

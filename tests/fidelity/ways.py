@@ -20,7 +20,7 @@ from ccinspect.demo.provider import Provider
 from tests.fidelity import rawclient
 from tests.fidelity.corpus import HOST, Case
 from tests.fidelity.rawclient import Outcome
-from tests.support.daemon import Daemon, clean_environment
+from tests.support.daemon import Daemon
 
 Rewrite = Callable[[bytes], bytes]
 
@@ -75,13 +75,12 @@ class Jail:
     def __init__(self, daemon: Daemon, name: str, port: int, tls: bool) -> None:
         self.name = name
         self._task = {"host": HOST, "port": port, "tls": tls}
-        self._process = subprocess.Popen(
+        self._process = daemon.popen(
             daemon.argv("run", "--inspect", "--", sys.executable, "-P", str(Path(rawclient.__file__))),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=clean_environment(),
         )
 
     def send(self, case: Case) -> Outcome:

@@ -18,6 +18,7 @@ import yaml
 from ccinspect.control.client import ControlClient
 from ccinspect.demo.provider import Provider
 from ccinspect.paths import Paths, resolve_paths
+from tests.support import unprivileged as unprivileged_user
 
 Record = dict[str, Any]
 
@@ -39,12 +40,22 @@ def settings_for(provider: Provider, directory: Path) -> dict[str, Any]:
 class Daemon:
     """One running daemon. `start` and `stop` go through the command line, as a user would."""
 
-    def __init__(self, directory: Path, settings: Mapping[str, Any]) -> None:
-        """`directory` becomes its `--config`; `settings` is what its ccinspect.yaml holds."""
-        directory.mkdir(parents=True, exist_ok=True)
-        (directory / "ccinspect.yaml").write_text(yaml.safe_dump(dict(settings)))
+    def __init__(self, directory: Path, settings: Mapping[str, Any], *, unprivileged: bool = False) -> None:
+        """`directory` becomes its `--config`; `settings` is what its ccinspect.yaml holds.
+
+        With `unprivileged` (root only) the daemon and all commands run as the test user, who must own `directory`'s
+        parent.
+        """
         self.settings = settings
-        self.paths: Paths = resolve_paths(directory)
+        self.unprivileged = unprivileged
+        # Its own: what is left in there afterwards is seen, and no instance of the machine is met.
+        self._environment = {"XDG_RUNTIME_DIR": str(directory / "run"), "HOME": str(directory / "home")}
+        for made in (directory, directory / "run", directory / "home"):
+            made.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (directory / "ccinspect.yaml").write_text(yaml.safe_dump(dict(settings)))
+        if unprivileged:
+            _give_away(directory)
+        self.paths: Paths = resolve_paths(directory, self._environment)
         self.finished: list[Record] = []
         """Records of the flows that have ended since `start`, in the order they ended."""
         self._changed = threading.Condition()
@@ -103,23 +114,10 @@ class Daemon:
         return [sys.executable, "-P", "-m", "ccinspect", "--config", str(self.paths.config_dir), *arguments]
 
     def run(
-        self,
-        *arguments: str,
-        check: bool = False,
-        timeout: float = 60,
-        env: Mapping[str, str] | None = None,
-        cwd: Path | None = None,
-        stdin: bytes = b"",
+        self, *arguments: str, check: bool = False, timeout: float = 60, **options: Any
     ) -> subprocess.CompletedProcess[str]:
-        """Call the command line and return what it printed; `env` is added to a clean environment."""
-        done = subprocess.run(
-            self.argv(*arguments),
-            input=stdin,
-            capture_output=True,
-            timeout=timeout,
-            cwd=cwd,
-            env=clean_environment() | dict(env or {}),
-        )
+        """Call the command line and return what it printed; `options` are those of `raw`."""
+        done = self.raw(self.argv(*arguments), timeout=timeout, **options)
         text = subprocess.CompletedProcess(
             done.args, done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
         )
@@ -127,13 +125,58 @@ class Daemon:
             assert text.returncode == 0, f"{arguments} gave {text.returncode}:\n{text.stdout}\n{text.stderr}"
         return text
 
+    def raw(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout: float = 60,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        stdin: bytes = b"",
+        needs: Sequence[Path] = (),
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Run a program; `env` is added to `environment`. `needs` are trees that the unprivileged user must reach."""
+        with self.popen(
+            argv,
+            env=env,
+            cwd=cwd,
+            needs=needs,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as process:
+            try:
+                out, err = process.communicate(stdin, timeout=timeout)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                out, err = process.communicate()
+                raise AssertionError(f"{argv} did not end in {timeout} s:\n{out!r}\n{err!r}") from None
+        return subprocess.CompletedProcess(list(argv), process.returncode, out, err)
+
+    def popen(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        needs: Sequence[Path] = (),
+        **options: Any,
+    ) -> subprocess.Popen[Any]:
+        """Start a program in `environment`, as the user of this daemon."""
+        full = self.environment() | dict(env or {})
+        if self.unprivileged:
+            return unprivileged_user.popen_as_user(argv, full, cwd, needs, **options)
+        return subprocess.Popen(argv, env=full, cwd=cwd, **options)
+
+    def environment(self) -> dict[str, str]:
+        """What every command of this daemon gets."""
+        return clean_environment() | self._environment
+
     def execute(self, argv: Sequence[str], timeout: float = 60) -> str:
-        """Run a program in the clean environment that `run` has too; it must succeed. Returns its stdout."""
-        done = subprocess.run(
-            argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout, env=clean_environment()
-        )
-        assert done.returncode == 0, f"{argv} gave {done.returncode}:\n{done.stdout}\n{done.stderr}"
-        return done.stdout
+        """Run a program that must succeed; returns its stdout."""
+        done = self.raw(argv, timeout=timeout)
+        assert done.returncode == 0, f"{argv} gave {done.returncode}:\n{done.stdout!r}\n{done.stderr!r}"
+        return done.stdout.decode()
 
     def json(self, *arguments: str) -> Any:
         """Call the command line and parse the JSON it prints."""
@@ -147,8 +190,9 @@ class Daemon:
 
     def body(self, flow_id: str, side: str) -> bytes:
         """The recorded body, byte for byte; `side` is `--request` or `--response`."""
-        argv = self.argv("flows", "show", flow_id, "--raw", side)
-        return subprocess.run(argv, capture_output=True, timeout=60, check=True, env=clean_environment()).stdout
+        done = self.raw(self.argv("flows", "show", flow_id, "--raw", side))
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     def wait_for(
         self, count: int, when: Callable[[Record], bool] = lambda record: record["type"] == "http", timeout: float = 20
@@ -184,12 +228,19 @@ class Daemon:
             self._listener.join(10)
 
 
-def clean_environment(remove: Sequence[str] = ()) -> dict[str, str]:
+def clean_environment() -> dict[str, str]:
     """Our environment without what would change a client's or our own behaviour."""
     prefixes = ("CCINSPECT_", "ANTHROPIC_", "OPENAI_", "CLAUDE_")
     proxies = {"http_proxy", "https_proxy", "all_proxy", "no_proxy"}
     return {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(prefixes) and name.lower() not in proxies and name not in remove
+        if not name.startswith(prefixes) and name.lower() not in proxies
     }
+
+
+def _give_away(directory: Path) -> None:
+    """Make a tree the test user's own."""
+    account = unprivileged_user.user()
+    for path in (directory, *directory.rglob("*")):
+        os.chown(path, account.pw_uid, account.pw_gid)
