@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -24,6 +26,7 @@ from ccinspect.demo.provider import Provider
 from tests.fidelity.corpus import HOST, Case
 from tests.fidelity.rawclient import Reader
 from tests.fidelity.ways import Ways, direct
+from tests.support.daemon import Daemon
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 NOT_UTF8 = bytes(range(256))
@@ -116,6 +119,23 @@ def test_each_event_arrives_before_the_next_is_sent(fresh: Provider, ways: Ways,
         assert reader.chunk() == b""
     finally:
         close()
+
+
+def test_each_event_reaches_a_jailed_client_before_the_next_is_sent(fresh: Provider, shared_daemon: Daemon) -> None:
+    script = (
+        f"import urllib.request as r\nfor line in r.urlopen('https://{HOST}/sse'): "
+        "print(line.decode(), end='', flush=True)"
+    )
+    gates = [Gate(), Gate(), Gate()]
+    body = [step for number, gate in enumerate(gates) for step in (chunk(b"event %d\n" % number), gate)]
+    fresh.answer_with(Answer([next(iter(event_stream([]).steps)), *body, last_chunk()]))
+    argv = shared_daemon.argv("run", "--inspect", "--", sys.executable, "-c", script)
+    with shared_daemon.popen(argv, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True) as client:
+        assert client.stdout
+        for number, gate in enumerate(gates):
+            assert client.stdout.readline() == f"event {number}\n"
+            gate.open()
+        assert client.wait(30) == 0
 
 
 @pytest.mark.parametrize("name", SOCKETS)
