@@ -56,8 +56,8 @@ class FileSource:
 class BodyWriter:
     """Stores and frees bodies within the caller's transaction.
 
-    `interim_commit` is called while a very large body is stored, so that the write-ahead log stays small; pieces without a body,
-    should that be all that is left after a crash, are swept by `sweep`.
+    `interim_commit` is called while a very large body is stored, so that the write-ahead log stays small; pieces
+    without a body, should that be all that is left after a crash, are swept by `sweep`.
     """
 
     def __init__(self, db: sqlite3.Connection, interim_commit: Callable[[], None]) -> None:
@@ -103,7 +103,7 @@ class BodyWriter:
 
     def _acquire(self, opened: Callable[[], BinaryIO], size: int, comes_again: bool) -> tuple[int, bytes]:
         with opened() as file:
-            digest = hashlib.file_digest(file, "sha256").digest()
+            digest = _sha256(file)
         row = self._db.execute("UPDATE bodies SET uses = uses + 1 WHERE hash = ? RETURNING id", (digest,)).fetchone()
         if row is not None:
             return int(row[0]), digest
@@ -154,6 +154,13 @@ class BodyWriter:
             self._known.clear()
         self._known[digest] = number
         return number
+
+
+def _sha256(file: BinaryIO) -> bytes:
+    digest = hashlib.sha256()
+    while chunk := file.read(1 << 20):
+        digest.update(chunk)
+    return digest.digest()
 
 
 def pack_data(compressor: zstandard.ZstdCompressor, data: bytes) -> bytes:

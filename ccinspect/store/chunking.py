@@ -4,8 +4,8 @@ Cuts depend on the bytes around them alone, so a body that repeats an earlier on
 changed falls into the same pieces but for those near the change. No dialect is understood, none needs to be.
 
 A rolling hash byte by byte is too slow in Python. Here two passes of C do the same work: every byte is mapped to
-one of two classes, and a cut is wherever a certain row of eleven classes stands. In text, code, base64, hex and noise alike that
-is one place in about 2,000 bytes (some 3 ms per MB).
+one of two classes, and a cut is wherever a certain row of eleven classes stands. In text, code, base64, hex and noise
+alike that is one place in about 2,000 bytes (some 3 ms per MB).
 """
 
 from __future__ import annotations

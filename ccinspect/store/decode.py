@@ -1,4 +1,4 @@
-"""Bodies as they were before their content encoding, for display and export: bounded, and as far as they can be decoded.
+"""Bodies as they were before their content encoding, bounded, and as far as they can be decoded.
 
 A truncated or damaged stream yields what there is of it, and says so.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 MAX_DECODED = 64 << 20
@@ -20,18 +20,18 @@ _MAX_LAYERS = 5
 class Decoded:
     """`data` is the body, decoded as far as possible. `problem` says what is missing, or is empty.
 
-    `encodings` are those that were undone, in the order in which they had been applied.
+    `encodings` are those that were undone, in the order in which they had been applied. `truncated`: the limit was
+    reached.
     """
 
     data: bytes
-    encodings: list[str] = field(default_factory=list)
+    encodings: list[str]
     problem: str = ""
     truncated: bool = False
-    """The limit was reached: there is more."""
 
 
 class _Layer(Protocol):
-    """Undoes one encoding. `feed` yields pieces of bounded size; `finish` raises ValueError if the stream is incomplete."""
+    """Undoes one encoding. `feed` yields bounded pieces; `finish` raises ValueError if the stream is incomplete."""
 
     def feed(self, data: bytes) -> Iterator[bytes]: ...
 
@@ -39,82 +39,110 @@ class _Layer(Protocol):
 
 
 def decode_body(data: bytes | Iterable[bytes], content_encoding: str, limit: int = MAX_DECODED) -> Decoded:
-    """Undo the encodings that a Content-Encoding header names, up to `limit` bytes.
+    """Undo the encodings that a Content-Encoding header names, up to `limit` bytes."""
+    stream = DecodedStream([data] if isinstance(data, bytes | bytearray) else data, content_encoding, limit)
+    whole = b"".join(stream)
+    return Decoded(whole, stream.encodings, stream.problem, stream.truncated)
+
+
+class DecodedStream:
+    """The same for a body of any size: iterate once, in pieces; the other attributes are right after that.
 
     An unknown encoding leaves the body as it is at that point, with `problem` set.
     """
-    names = [name.strip().lower() for name in content_encoding.split(",")]
-    names = [name for name in names if name and name != "identity"]
-    chunks: Iterable[bytes] = [data] if isinstance(data, bytes | bytearray) else data
-    state = Decoded(b"")
-    for name in reversed(names):
-        maker = _LAYERS.get(name)
-        if maker is None or len(state.encodings) >= _MAX_LAYERS:
-            state.problem = f"the content encoding {name!r} is not known" if maker is None else "too many content encodings"
-            break
-        state.encodings.insert(0, name)
-        chunks = _through(maker(), chunks, state)
-    state.data = _take(chunks, limit, state)
-    return state
+
+    def __init__(self, chunks: Iterable[bytes], content_encoding: str, limit: int = MAX_DECODED) -> None:
+        self.encodings: list[str] = []
+        self.problem = ""
+        self.truncated = False
+        self._limit = limit
+        self._chunks: Iterable[bytes] = chunks
+        names = [name.strip().lower() for name in content_encoding.split(",")]
+        for name in reversed([name for name in names if name and name != "identity"]):
+            maker = _LAYERS.get(name)
+            if maker is None:
+                self.problem = f"the content encoding {name!r} is not known"
+            elif len(self.encodings) >= _MAX_LAYERS:
+                self.problem = "there are too many content encodings"
+            if maker is None or self.problem:
+                break
+            self.encodings.insert(0, name)
+            self._chunks = self._through(maker(), self._chunks)
+
+    def __iter__(self) -> Iterator[bytes]:
+        left = self._limit
+        for chunk in self._chunks:
+            if len(chunk) > left:
+                self.truncated = True
+                yield chunk[:left]
+                return
+            left -= len(chunk)
+            yield chunk
+
+    def _through(self, layer: _Layer, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        try:
+            for chunk in chunks:
+                yield from layer.feed(chunk)
+            layer.finish()
+        except ValueError as error:
+            self.problem = self.problem or str(error)
 
 
-def _through(layer: _Layer, chunks: Iterable[bytes], state: Decoded) -> Iterator[bytes]:
-    try:
-        for chunk in chunks:
-            yield from layer.feed(chunk)
-        layer.finish()
-    except ValueError as error:
-        state.problem = state.problem or str(error)
+class _Gzip:
+    """One or several members, one after the other."""
 
+    name = "gzip"
+    window = 16 + zlib.MAX_WBITS
 
-def _take(chunks: Iterable[bytes], limit: int, state: Decoded) -> bytes:
-    taken = bytearray()
-    for chunk in chunks:
-        taken += chunk
-        if len(taken) > limit:
-            state.truncated = True
-            del taken[limit:]
-            break
-    return bytes(taken)
-
-
-class _Zlib:
-    """gzip (also several members one after the other) and deflate (with its zlib head, or as some servers send it, without)."""
-
-    def __init__(self, name: str, window: int) -> None:
-        self._name = name
-        self._window = window
-        self._raw = zlib.decompressobj(window)
-        self._any = False
+    def __init__(self) -> None:
+        self._raw = zlib.decompressobj(self.window)
         self._begun = False
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         while data:
             if self._raw.eof:
-                if self._name == "deflate" or not data.startswith(b"\x1f"):
-                    raise ValueError(f"there are bytes behind the end of the {self._name} stream")
-                self._raw = zlib.decompressobj(self._window)
-            piece, data = self._step(data)
+                self._next_member(data)
             self._begun = True
+            try:
+                piece = self._raw.decompress(data, _PIECE)
+            except zlib.error as error:
+                raise ValueError(f"the body is no valid {self.name} from some point on") from error
+            data = self._raw.unused_data if self._raw.eof else self._raw.unconsumed_tail
             if piece:
-                self._any = True
                 yield piece
-
-    def _step(self, data: bytes) -> tuple[bytes, bytes]:
-        try:
-            piece = self._raw.decompress(data, _PIECE)
-        except zlib.error as error:
-            if self._name == "deflate" and not self._begun:
-                self._raw = zlib.decompressobj(-zlib.MAX_WBITS)
-                self._begun = True
-                return b"", data
-            raise ValueError(f"the body is no valid {self._name} from some point on") from error
-        rest = self._raw.unused_data if self._raw.eof else self._raw.unconsumed_tail
-        return piece, rest
 
     def finish(self) -> None:
         if self._begun and not self._raw.eof:
-            raise ValueError(f"the {self._name} stream ends early")
+            raise ValueError(f"the {self.name} stream ends early")
+
+    def _next_member(self, data: bytes) -> None:
+        if not data.startswith(b"\x1f"):
+            raise ValueError("there are bytes behind the end of the gzip stream")
+        self._raw = zlib.decompressobj(self.window)
+
+
+class _Deflate(_Gzip):
+    """With zlib's head of two bytes, as the standard has it, or without, as some servers send it."""
+
+    name = "deflate"
+    window = zlib.MAX_WBITS
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._head = b""
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        if not self._begun:
+            self._head += data
+            if len(self._head) < 2:
+                return
+            data = self._head
+            if data[0] & 15 != 8 or int.from_bytes(data[:2]) % 31:
+                self._raw = zlib.decompressobj(-zlib.MAX_WBITS)
+        yield from super().feed(data)
+
+    def _next_member(self, data: bytes) -> None:
+        raise ValueError("there are bytes behind the end of the deflate stream")
 
 
 class _Brotli:
@@ -127,7 +155,7 @@ class _Brotli:
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         pending = data
-        while True:
+        while data:
             self._begun = True
             try:
                 piece = self._raw.process(pending, output_buffer_limit=_PIECE)
@@ -179,9 +207,9 @@ class _Zstd:
 
 
 _LAYERS: dict[str, Callable[[], _Layer]] = {
-    "gzip": lambda: _Zlib("gzip", 16 + zlib.MAX_WBITS),
-    "x-gzip": lambda: _Zlib("gzip", 16 + zlib.MAX_WBITS),
-    "deflate": lambda: _Zlib("deflate", zlib.MAX_WBITS),
+    "gzip": _Gzip,
+    "x-gzip": _Gzip,
+    "deflate": _Deflate,
     "br": _Brotli,
     "zstd": _Zstd,
 }

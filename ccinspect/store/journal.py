@@ -1,16 +1,16 @@
 """The way of a message from the proxy to the recorder's process.
 
-The proxy appends frames to a *segment*: a file that lives in memory only (memfd). The recorder has the same file open and
-reads behind it. A socket pair carries no data, only a segment's descriptor when it begins, and a byte that says
+The proxy appends frames to a *segment*: a file that lives in memory only (memfd). The recorder has the same file open
+and reads behind it. A socket pair carries no data, only a segment's descriptor when it begins, and a byte that says
 "look again". This is better than sending the frames through the socket itself:
 
-* An append never waits for the reader, and what was appended survives a kill -9 of the proxy, however much it is; a socket holds
-  some 200 KB and the rest would die with the proxy's memory.
+* An append never waits for the reader, and what was appended survives a kill -9 of the proxy, however much it is; a
+  socket holds some 200 KB and the rest would die with the proxy's memory.
 * The proxy keeps a segment until the recorder has *committed* it, so a recorder that dies is replaced and reads again.
 * Nothing touches a disk before the recorder has taken the secrets out.
 
-A position is the number of bytes appended since the recorder's handle was made; a frame is a 4-byte big-endian length and
-that many bytes (docs/architecture.md).
+A position is the number of bytes appended since the recorder's handle was made; a frame is a 4-byte big-endian length
+and that many bytes (docs/architecture.md).
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class JournalWriter:
             self._woken = True
 
     def commit(self, position: int) -> None:
-        """The reader has everything up to `position` safe on disk: let go of it, and wake the reader if there is more."""
+        """The reader has all up to `position` safe on disk: let go of it, and wake the reader if there is more."""
         self.committed = max(self.committed, position)
         while len(self._segments) > 1 and self._segments[0].end <= self.committed:
             if self._unsent and self._unsent[0] is self._segments[0]:

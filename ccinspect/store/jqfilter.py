@@ -1,6 +1,7 @@
 """jq filters over arrays of flows. Each takes an array and has to yield one array.
 
-They run in a process of their own (`jq_worker`): a filter that never ends, or eats all memory, is killed, and Ctrl-C works.
+They run in a process of their own (`jq_worker`): a filter that never ends, or eats all memory, is killed, and Ctrl-C
+works.
 """
 
 from __future__ import annotations
@@ -71,7 +72,8 @@ class Filters:
 
     def _ask(self, request: bytes) -> bytes:
         asked, given = self._process.stdin, self._process.stdout
-        assert asked is not None and given is not None
+        assert asked is not None
+        assert given is not None
         try:
             asked.write(request)
             asked.flush()
@@ -108,7 +110,8 @@ class Filters:
         if head["problem"] == "shape":
             what = {"nothing": "yields nothing", "more than one result": "yields more than one result"}
             return FilterError(
-                f"the jq filter `{text}` {what.get(detail, f'yields {_article(detail)} {detail}')}, not one array", _WRAP
+                f"the jq filter `{text}` {what.get(detail, f'yields {_article(detail)} {detail}')}, not one array",
+                _WRAP,
             )
         hint = _WRAP
         if "Cannot index object with number" in detail:

@@ -1,6 +1,7 @@
 """Reading the store, with or without a daemon: read-only, and never in the recorder's way.
 
-A record is a dict as in docs/flow-schema.md. What came as bytes is text: UTF-8, other bytes as lone surrogates (PEP 383).
+A record is a dict as in docs/flow-schema.md. What came as bytes is text: UTF-8, other bytes as lone surrogates (PEP
+383).
 """
 
 from __future__ import annotations
@@ -151,8 +152,8 @@ class StoreReader:
         """{flows, runs, bodies, body_bytes (as captured), stored_bytes (database and write-ahead log on disk)}."""
         with self._reading():
             flows, runs, number, size = self._db.execute(
-                "SELECT (SELECT count(*) FROM flows), (SELECT count(*) FROM runs), count(*), coalesce(sum(size * uses), 0) "
-                "FROM bodies"
+                "SELECT (SELECT count(*) FROM flows), (SELECT count(*) FROM runs), count(*), "
+                "coalesce(sum(size * uses), 0) FROM bodies"
             ).fetchone()
             name = self._db.execute("PRAGMA database_list").fetchone()[2]
         files = [Path(name + suffix) for suffix in ("", "-wal")] if name else []
@@ -214,7 +215,8 @@ class StoreReader:
                     self._db.execute("COMMIT")
         except sqlite3.Error as error:
             raise StoreUnavailable(
-                f"the store cannot be read: {error}", "try again; if it stays so, move the store away to begin a new one"
+                f"the store cannot be read: {error}",
+                "try again; if it stays so, move the store away to begin a new one",
             ) from error
 
 

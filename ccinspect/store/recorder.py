@@ -1,7 +1,7 @@
 """The proxy's handle on the recorder: hand over and go on. Belongs to one event loop; imports no mitmproxy.
 
-Nothing here waits for the disk or for the recorder, and nothing that goes wrong with them reaches the traffic: what cannot be kept is
-counted, said once in the log, and shown by `stats`.
+Nothing here waits for the disk or for the recorder, and nothing that goes wrong with them reaches the traffic: what
+cannot be kept is counted, said once in the log, and shown by `stats`.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Recorder:
             ) from error
         return recorder
 
-    async def ready(self, timeout: float | None = None) -> bool:
+    async def ready(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109
         """Wait until the store is open: True. False when an earlier recorder is still draining after `timeout` seconds.
 
         Raises StoreUnavailable when the store cannot be used.
@@ -105,7 +105,7 @@ class Recorder:
         """A place to gather one body in."""
         return BodySink(self._spool) if self._options.keeps_bodies else CountingSink(self._spool)
 
-    async def flush(self, timeout: float = 10.0) -> bool:
+    async def flush(self, timeout: float = 10.0) -> bool:  # noqa: ASYNC109
         """Wait until everything put so far can be read from the store; False when that takes longer."""
         try:
             await self._ask({"kind": "flush"}, timeout)
@@ -113,7 +113,7 @@ class Recorder:
             return False
         return True
 
-    async def command(self, name: str, params: dict[str, Any] | None = None, timeout: float = 600.0) -> Any:
+    async def command(self, name: str, params: dict[str, Any] | None = None, timeout: float = 600.0) -> Any:  # noqa: ASYNC109
         """Let the recorder carry out a command (`clear`). Raises CcinspectError."""
         try:
             return await self._ask({"kind": "command", "name": name, "params": params or {}}, timeout)
@@ -136,8 +136,11 @@ class Recorder:
             "restarts": self._restarts,
         }
 
-    async def close(self, timeout: float = 30.0) -> bool:
-        """Let the recorder write what it has, and end. False when it still does so after `timeout` seconds: it goes on alone."""
+    async def close(self, timeout: float = 30.0) -> bool:  # noqa: ASYNC109
+        """Let the recorder write what it has, and end.
+
+        False when it is not done after `timeout` seconds: it goes on alone.
+        """
         self._closing = True
         drained = True
         if self._channel is not None:
@@ -191,7 +194,7 @@ class Recorder:
                 "Not everything is being recorded: %s. Traffic goes on; `ccinspect status` counts the loss.", why
             )
 
-    async def _ask(self, message: dict[str, Any], timeout: float) -> Any:
+    async def _ask(self, message: dict[str, Any], timeout: float) -> Any:  # noqa: ASYNC109
         if self._channel is None:
             raise self._dead()
         token = next(self._tokens)

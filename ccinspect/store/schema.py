@@ -182,8 +182,8 @@ def _migrate(db: sqlite3.Connection, path: Path) -> None:
 def _other_version(path: Path, version: int) -> StoreUnavailable:
     if version > len(MIGRATIONS):
         return StoreUnavailable(
-            f"the store at {path} was written by a newer ccinspect (schema {version}, this one knows {len(MIGRATIONS)}): "
-            "nothing is read from it or written to it",
+            f"the store at {path} was written by a newer ccinspect (schema {version}, this one knows "
+            f"{len(MIGRATIONS)}): nothing is read from it or written to it",
             "upgrade ccinspect, or use another directory with --config DIR",
         )
     return StoreUnavailable(

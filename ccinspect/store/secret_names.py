@@ -1,6 +1,7 @@
-"""Which names of headers, query parameters, flags and variables stand for a secret: tables and one pattern.
+"""Which names of headers, query parameters, flags and variables stand for a secret: tables and patterns.
 
-Names are compared in lower case with `_` for `-`.
+Names are compared in lower case, their words apart by `_`: `X-Api-Key`, `apiKey` and `API_KEY` are one.
+When in doubt a name is secret; what is known to be harmless is listed.
 """
 
 from __future__ import annotations
@@ -8,51 +9,46 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-_SECRET_HEADERS = frozenset(
-    """
-    authorization proxy_authorization authentication authentication_info proxy_authentication_info x_authorization
-    x_api_key x_goog_api_key api_key apikey x_auth x_auth_key x_auth_token x_access_token x_amz_security_token
-    x_amz_credential x_ms_token_aad_access_token x_csrftoken x_xsrf_token x_vault_token private_token job_token
-    ocp_apim_subscription_key x_functions_key x_rapidapi_key dpop x_goog_iam_authorization_token
-    x_forwarded_access_token x_forwarded_authorization x_original_authorization x_serverless_authorization
-    """.split()
-)
-_COOKIE_HEADERS = frozenset(("cookie", "set_cookie", "cookie2", "set_cookie2"))
+_SECRET_HEADERS = {
+    *("authorization", "proxy_authorization", "authentication", "authentication_info", "proxy_authentication_info"),
+    *("api_key", "apikey", "x_apikey", "dpop", "x_auth", "x_csrftoken", "x_xsrftoken", "x_aws_ec2_metadata_token"),
+    *("x_forwarded_client_cert", "x_goog_authenticated_user_jwt", "x_amz_credential", "x_amz_signature"),
+}
+_COOKIE_HEADERS = {"cookie", "set_cookie", "cookie2", "set_cookie2"}
 
-# In a URL shorter names are common than anyone would give a header.
-_SECRET_PARAMETERS = frozenset(
-    """
-    key api_key apikey access_token accesstoken refresh_token id_token token auth authorization auth_token authtoken
-    sig signature secret client_secret password passwd pwd pass credential credentials jwt assertion client_assertion
-    samlresponse code_verifier x_amz_signature x_amz_security_token x_amz_credential x_goog_signature
-    x_goog_credential awsaccesskeyid googleaccessid se_sig sas_token session_token sessiontoken subscription_key
-    private_token bearer bearer_token oauth_token oauth_verifier
-    """.split()
-)
+# In a URL shorter names are usual than anyone would give a header.
+_SECRET_PARAMETERS = {
+    *("key", "apikey", "token", "auth", "authorization", "sig", "signature", "secret", "password", "passwd", "pwd"),
+    *("pass", "credential", "jwt", "assertion", "client_assertion", "saml_response", "samlresponse", "code_verifier"),
+    *("x_amz_signature", "x_amz_credential", "x_goog_signature", "x_goog_credential", "bearer", "oauth_verifier"),
+    *("awsaccess_key_id", "google_access_id", "access_key_id", "sas", "session", "sid"),
+}
 # A one-time code in an OAuth redirect is a secret, `?code=404` is not: these count only with a long value.
-LONG_VALUE_PARAMETERS = frozenset(("code", "state", "ticket", "nonce"))
+_LONG_VALUE_PARAMETERS = {"code", "state", "ticket", "nonce"}
 LONG_VALUE = 16
 
 _OBVIOUS = re.compile(
-    r"(?:^|_)(?:(?:access_?|auth_?|api_?|bearer_?|id_?|refresh_?|session_?|security_?|csrf_?|xsrf_?|oauth_?)?token"
-    r"|(?:client_?)?secret|(?:api|access|private|secret|auth|signing|encryption|master|account|service|subscription|ssh"
-    r"|license)_?key|passwd|password|passphrase|credentials?|bearer|jwt|authorization)(?:_|$)"
+    r"(?:^|_)(?:[a-z0-9]*token|[a-z0-9]*secret|(?:api|access|private|auth)key|passwd|password|passphrase"
+    r"|credentials?|bearer|jwt|authorization)(?:_|$)"
+    r"|(?:^|_)(?:api|access|private|secret|auth|signing|encryption|master|license|subscription)_key(?:_|$)"
+    r"|_key$|_auth$|_pwd$"
 )
-# Names that look like a secret's and are none: counts, cursors, limits, what a server asks for.
-_HARMLESS = re.compile(
-    r"tokens|(?:^|_)(?:(?:next_?|prev_?|previous_?)?page|continuation|next|cursor|sync|max|min|num|cache)_?token(?:_|$)"
-    r"|token_?(?:count|counts|limit|limits|usage|type|budget|budgets|name|id|cost|rate|length|expiry|expires|expiration)"
-    r"|(?:secret|key|password|passwd|token|credential|credentials)_?(?:id|name|type|version|policy|status|length|file|path"
-    r"|dir|helper|command)(?:_|$)"
-    r"|^access_control_|^www_authenticate$|^proxy_authenticate$|^sec_websocket_|ratelimit|rate_limit"
-)
-# A file's or a command's name is no secret, but `--password-file=x` must not hide the header `x-secret-key-id` either:
-# names in the tables above are secret whatever the patterns say.
 _VARIABLE = re.compile(r"(?:^|_)(?:key|token|secret|pwd|passwd|password|passphrase|pass|auth|credentials?|pat)(?:_|$)")
+# They look like a secret's name and are none: counts, cursors, names and places of things, nonces of a protocol.
+_HARMLESS = re.compile(
+    r"tokens|(?:^|_)(?:page|continuation|next|prev|previous|cursor|sync|max|min|num|cache|stop|start|end)_?token(?:_|$)"
+    r"|token_?(?:count|counts|limit|limits|usage|type|budget|name|cost|rate|length|expiry|expires|expiration)(?:_|$)"
+    r"|(?:secret|key|password|passwd|token|credentials?)_?(?:name|type|version|policy|status|length|file|path|dir"
+    r"|helper|command|algorithm|format|size|env|vault_uri)(?:_|$)"
+    r"|(?:^|_)(?:public|cache|primary|foreign|sort|partition|surrogate|idempotency|routing|websocket|hot|row|object|dedup"
+    r"|deduplication|shortcut)_key$"
+    r"|^access_control_|^(?:www|proxy)_authenticate$|ratelimit|rate_limit|(?:^|_)(?:no|oauth|use)_auth$"
+)
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
 def normal(name: str) -> str:
-    return name.strip().lower().replace("-", "_").replace(".", "_").lstrip("_")
+    return _CAMEL.sub("_", name.strip()).lower().replace("-", "_").replace(".", "_").strip("_")
 
 
 @lru_cache(maxsize=2048)
@@ -67,18 +63,21 @@ def is_cookie_header(name: str) -> bool:
 
 
 @lru_cache(maxsize=2048)
-def is_secret_parameter(name: str) -> bool:
+def is_secret_parameter(name: str, long_value: bool) -> bool:
+    """`long_value`: the value has LONG_VALUE characters or more."""
     key = normal(name)
-    return key in _SECRET_PARAMETERS or _obviously_secret(key)
+    return key in _SECRET_PARAMETERS or (long_value and key in _LONG_VALUE_PARAMETERS) or _obviously_secret(key)
 
 
 @lru_cache(maxsize=2048)
 def is_secret_variable(name: str) -> bool:
-    """For `NAME=value` and `--name value` of a command line, `NAME` being an environment variable or a flag."""
+    """Of `NAME=value`, `name: value` and `--name value` in a command line."""
     key = normal(name)
-    if _HARMLESS.search(key):
-        return False
-    return bool(_VARIABLE.search(key)) or key in _SECRET_PARAMETERS or _obviously_secret(key)
+    return key in _SECRET_HEADERS or key in _COOKIE_HEADERS or _obviously_secret(key) or _secret_variable(key)
+
+
+def _secret_variable(key: str) -> bool:
+    return bool(_VARIABLE.search(key)) and not _HARMLESS.search(key)
 
 
 def _obviously_secret(key: str) -> bool:

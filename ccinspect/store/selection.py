@@ -89,7 +89,7 @@ class Selection:
 
 
 def parse_time(text: str, now: float | None = None) -> float:
-    """Understand `1h` (ago), `today`, `yesterday`, `now`, seconds since the epoch, or ISO 8601 (local time unless it says).
+    """Understand `1h` (ago), `today`, `yesterday`, `now`, seconds since the epoch, or ISO 8601 (local time by default).
 
     The result is seconds since the epoch. Raises BadSelection.
     """

@@ -1,10 +1,12 @@
 """The recorder's process: reads the journal, writes the database, ends when the proxy has.
 
-Started by `recorder.Recorder`; argument: a JSON object {fd, store, spool, options}. Says on its socket, as msgpack maps:
-`ready`, `failed` (it cannot work at all), `ack` (position, and what was lost so far), `flushed`, and answers of commands.
+Started by `recorder.Recorder`; argument: a JSON object {fd, store, spool, options}. Says on its socket, as msgpack
+maps: `ready`, `failed` (it cannot work at all), `ack` (position, and what was lost so far), `flushed`, and answers of
+commands.
 
-It outlives the proxy on purpose: it ignores SIGINT, SIGTERM and SIGHUP, and stops at the end of the socket, with all that was
-handed over committed. SIGKILL costs nothing either while the proxy lives: the next worker reads again from `ack` on.
+It outlives the proxy on purpose: it ignores SIGINT, SIGTERM and SIGHUP, and stops at the end of the socket, with all
+that was handed over committed. SIGKILL costs nothing either while the proxy lives: the next worker reads again from
+`ack` on.
 """
 
 from __future__ import annotations
@@ -35,8 +37,8 @@ from ccinspect.store.options import StoreOptions
 BATCH_MESSAGES = 256
 BATCH_BYTES = 8 << 20
 BATCH_SECONDS = 0.05
-# Wait this long after the first sign of work for more to come: one commit for many, and a flow that is over as soon as it began
-# costs one row. An urgent sign (a flush) cuts it short.
+# Wait this long after the first sign of work for more to come: one commit for many, and a flow that is over as soon
+# as it began costs one row. An urgent sign (a flush) cuts it short.
 GATHER_SECONDS = 0.02
 MAINTENANCE_SECONDS = 300.0
 

@@ -69,8 +69,7 @@ class FlowWriter:
         self._starting.pop(message["flow"]["id"], None)
         record = self._clean(message["flow"])
         old = self._db.execute(
-            "SELECT id, request_body, response_body, client_request_body, client_response_body FROM flows WHERE uuid = ?",
-            (record["id"],),
+            f"SELECT id, {', '.join(f'{role}_body' for role in _ROLES)} FROM flows WHERE uuid = ?", (record["id"],)
         ).fetchone()
         known = dict(zip(_ROLES, old[1:], strict=True)) if old else dict.fromkeys(_ROLES)
         stored = self._store_bodies(message, record, known)
