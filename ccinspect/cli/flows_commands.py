@@ -8,10 +8,7 @@ from typing import Annotated
 import typer
 
 from ccinspect.cli import flow_options as options
-from ccinspect.cli.output import say
 from ccinspect.cli.usage import UsageMistake
-
-DEFAULT_LIMIT = 1000
 
 
 def register(app: typer.Typer) -> None:
@@ -33,14 +30,15 @@ def list_flows(
     method: options.Method = None,
     type: options.Type = None,
     errors: options.Errors = False,
-    limit: options.Limit = DEFAULT_LIMIT,
+    limit: options.Limit = None,
     jq: options.Jq = None,
     json: options.Json = False,
 ) -> None:
     """List flows, the newest last.
 
-    The options choose flows in the store; then the jq filters of the settings and of --jq are applied to the whole
-    array, the newest flow is `.[-1]`. On a terminal the table is cut to fit; elsewhere it is tab-separated and whole.
+    The options choose flows in the store, the newest 1,000 unless --limit says otherwise. Then the jq filters of the
+    settings and of --jq are applied to the whole array; the newest flow is `.[-1:]`. On a terminal the table is cut to
+    fit; elsewhere it is tab-separated and whole.
     """
     from ccinspect.cli import flows
 
@@ -65,16 +63,16 @@ def show(
     json: options.Json = False,
 ) -> None:
     """Show one flow: headers, and bodies decoded and pretty."""
-    from ccinspect.cli import flows
+    from ccinspect.cli import flow_content
 
     if request and response:
         request = response = False
     if raw and json:
         raise UsageMistake.of(context, "--raw and --json exclude each other")
     if raw:
-        flows.write_raw(context.obj, flow, want_request=not response, want_response=not request)
+        flow_content.write_raw(context.obj, flow, want_request=not response, want_response=not request)
     else:
-        flows.show(context.obj, flow, want_request=not response, want_response=not request, as_json=json)
+        flow_content.show(context.obj, flow, want_request=not response, want_response=not request, as_json=json)
 
 
 def dump(
@@ -157,4 +155,3 @@ def tail(
 
     chosen = options.selection(run=run, host=host, path=path, status=status, method=method, type=type, errors=errors)
     tailing.tail(context.obj, chosen, jq or [], json)
-    say("ccinspect: the daemon has stopped")

@@ -25,16 +25,17 @@ def list_runs(
 ) -> None:
     """List the recorded runs, the newest last."""
     from ccinspect.cli.output import write_table
-    from ccinspect.cli.reading import open_store
+    from ccinspect.cli.reading import live_runs, open_store
     from ccinspect.cli.run_table import COLUMNS, run_row
 
     instance: Instance = context.obj
     with open_store(instance) as store:
-        runs = store.runs(limit=limit)
+        runs = store.runs(limit)
     if json:
         write_json(runs)
     elif runs:
-        write_table(COLUMNS, [run_row(run) for run in runs])
+        live = live_runs(instance)
+        write_table(COLUMNS, [run_row(run, run["id"] in live) for run in runs])
     else:
         say("ccinspect: no runs recorded yet: ccinspect run -i -- CMD")
 

@@ -20,6 +20,7 @@ from ccinspect.errors import CcinspectError, DaemonNotRunning, RunError
 from ccinspect.paths import make_private_dir
 
 RUN_ID_ENV = "CCINSPECT_RUN_ID"
+END_TIMEOUT = 5.0
 # Where clients look for their provider. A value that the user had already set becomes the run's upstream.
 BASE_URL_VARIABLES = (
     "ANTHROPIC_BASE_URL",
@@ -111,7 +112,8 @@ def _trust(ca_cert: Path, host_bundle: Path, bundles: Path, environ: Mapping[str
         bundle = write_bundle(make_private_dir(bundles), ca_cert, environ, host_bundle)
     except OSError as error:
         raise RunError(
-            f"the bundle of trusted certificates cannot be written: {error}", "make room or make the data directory writable"
+            f"the bundle of trusted certificates cannot be written: {error}",
+            "make room or make the data directory writable",
         ) from error
     return trust_environment(ca_cert, bundle, environ)
 
@@ -122,10 +124,12 @@ def _report(text: str) -> None:
 
 def _end(client: ControlClient, run_id: str, status: int | None) -> None:
     """Tell the daemon how it ended. That it cannot be told must not change the command's exit status."""
+    # The prompt must come back even if the daemon is busy storing: what was handed over is not lost by not waiting.
+    client.set_timeout(END_TIMEOUT)
     try:
         flows = client.call(protocol.RUN_END, run_id=run_id, exit_code=status)["flows"]
-    except CcinspectError:
-        say("ccinspect: the daemon went away during this run; what was complete before is recorded")
+    except CcinspectError as error:
+        say(f"ccinspect: the end of this run could not be recorded: {error.message}")
         return
     if sys.stderr.isatty():
         say(f"ccinspect: {count(flows, 'flow')} recorded: ccinspect flows list --run {run_id[:8]}", DIM)

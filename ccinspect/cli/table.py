@@ -5,7 +5,7 @@ Not rich's: a table of 1,000 rows took it 0.6 s, and `flows list` has half a sec
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -40,8 +40,11 @@ type Row = Sequence[str | Cell]
 
 def tab_separated(rows: Iterable[Row]) -> Iterable[str]:
     """One line per row, without a heading and never cut: for `cut`, `awk` and `while read`."""
-    for row in rows:
-        yield "\t".join(clean(_text(cell)) for cell in row)
+    yield from map(tab_separated_line, rows)
+
+
+def tab_separated_line(row: Row) -> str:
+    return "\t".join(clean(_text(cell)) for cell in row)
 
 
 def aligned(columns: Sequence[Column], rows: Sequence[Row], terminal_width: int, colours: bool) -> Iterable[str]:
@@ -55,6 +58,17 @@ def aligned(columns: Sequence[Column], rows: Sequence[Row], terminal_width: int,
     yield _line(columns, widths, [column.title for column in columns], ["1"] * len(columns) if colours else None)
     for row, texts in zip(rows, cells, strict=True):
         yield _line(columns, widths, texts, [_colour(cell) for cell in row] if colours else None)
+
+
+def fixed(columns: Sequence[Column], usual: Sequence[int], terminal_width: int, colours: bool) -> Callable[[Row], str]:
+    """A function that makes a line of each row, for rows that come one by one; `usual` are the expected widths."""
+    widths = fit(columns, usual, terminal_width)
+
+    def line(row: Row) -> str:
+        texts = [clean(_text(cell)[:terminal_width]) for cell in row]
+        return _line(columns, widths, texts, [_colour(cell) for cell in row] if colours else None)
+
+    return line
 
 
 def fit(columns: Sequence[Column], natural: Sequence[int], terminal_width: int) -> list[int]:
