@@ -27,7 +27,7 @@ class Profile:
     by_content: bool = True
 
 
-FINE = Profile(512, 8 << 10)
+FINE = Profile(1 << 10, 8 << 10)
 """For what an agent sends: it comes again, a little longer, with the next request."""
 MEDIUM = Profile(16 << 10, 128 << 10)
 """For very large requests: fewer rows."""
