@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,8 @@ from ccinspect.cli.instance import Instance
 from ccinspect.cli.usage import UsageMistake
 
 _UsageError: Any = typer.BadParameter.__base__
+# The variable by which a shell asks typer for completions.
+_COMPLETION = "_CCINSPECT_COMPLETE"
 _HELP = {"help_option_names": ["-h", "--help"]}
 
 
@@ -38,7 +41,12 @@ def build_app() -> typer.Typer:
 def run_app(arguments: Sequence[str]) -> int:
     """Parse and run one command line; returns its exit status, raises CcinspectError for a mistake in it."""
     try:
-        status = build_app()(list(arguments), prog_name="ccinspect", standalone_mode=False)
+        command: Any = typer.main.get_command(build_app())
+        if _COMPLETION in os.environ:
+            command.main(prog_name="ccinspect")
+        # Not command.main(): it would take a closed pipe for an error of its own.
+        with command.make_context("ccinspect", list(arguments)) as context:
+            status = command.invoke(context)
     except typer.Exit as error:
         return error.exit_code
     except typer.Abort:

@@ -77,16 +77,23 @@ def fit(columns: Sequence[Column], natural: Sequence[int], terminal_width: int) 
     while True:
         widths = _narrowed(columns, shown, terminal_width)
         victims = [i for i, column in enumerate(columns) if widths[i] and column.sacrifice]
-        if _line_width(widths) <= terminal_width or not victims:
+        if _line_width(widths) <= terminal_width:
             return widths
+        if not victims:
+            return _narrowed(columns, shown, terminal_width, at_any_price=True)
         # Narrowing was not enough: leave the least wanted column out and share the room again.
         shown[max(victims, key=lambda i: columns[i].sacrifice)] = 0
 
 
-def _narrowed(columns: Sequence[Column], natural: Sequence[int], terminal_width: int) -> list[int]:
+def _narrowed(
+    columns: Sequence[Column], natural: Sequence[int], terminal_width: int, at_any_price: bool = False
+) -> list[int]:
     widths = list(natural)
     for _ in range(_line_width(widths) - terminal_width):
-        loose = [i for i, c in enumerate(columns) if c.least is not None and widths[i] > max(c.least, len(c.title))]
+        if at_any_price:
+            loose = [i for i, columns_wide in enumerate(widths) if columns_wide > 1]
+        else:
+            loose = [i for i, c in enumerate(columns) if c.least is not None and widths[i] > max(c.least, len(c.title))]
         if not loose:
             break
         widths[max(loose, key=lambda i: widths[i])] -= 1
