@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import select
 import signal
 from collections.abc import Callable, Sequence
 
@@ -58,6 +57,8 @@ class Helper:
         parent: int,
     ) -> None:
         signal.set_wakeup_fd(-1)
+        # Python ignores it, which is inherited; pasta takes that for an error.
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         os.setsid()
         syscalls.die_with_parent(parent)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -79,18 +80,6 @@ class Helper:
         self._status = -1
         if problem:
             raise HelperFailed(f"{self.name} could not be started: {problem.decode(errors='replace')}")
-
-    def await_byte(self, fd: int, seconds: float) -> None:
-        """Wait until something can be read from `fd`. Raises HelperFailed when the helper ends first, or time is up."""
-        poll = select.poll()
-        poll.register(fd, select.POLLIN)
-        poll.register(self.pidfd, select.POLLIN)
-        ready = dict(poll.poll(seconds * 1000))
-        if ready.get(fd, 0) & select.POLLIN:
-            return
-        if self.pidfd in ready or fd in ready:
-            raise HelperFailed(f"{self.name} ended before it was ready: {self.output()}")
-        raise HelperFailed(f"{self.name} was not ready after {seconds:g} s: {self.output()}")
 
     def output(self) -> str:
         """The first 64 kB of what the helper wrote, on one line."""

@@ -27,6 +27,7 @@ from ccinspect.jail.session import JailSettings, Tunnel
 IPV6_ADDRESS = "fd00:cc1:75ec::1"
 """Address of `wg0` where the host has IPv6: a unique local one, so that programs prefer IPv4 where both work."""
 
+_UPLINK_WITHIN = 10.0
 _SETTINGS = Path("/proc/sys/net")
 _UNPRIVILEGED_PORTS = _SETTINGS / "ipv4/ip_unprivileged_port_start"
 
@@ -67,12 +68,13 @@ def build(channel: Channel, request: JailRequest) -> Inside:
         ) from error
     step = "read the daemon's certificate"
     try:
-        channel.send({"step": "unshared"})
+        uplink_routes = links.route_changes()
+        transit_namespace = os.open("/proc/self/ns/net", os.O_RDONLY)
+        channel.send({"unshared": transit_namespace})
         channel.receive()
         mounts = JailMounts(request.ca_cert, request.settings, request.tunnel, request.environ)
         step = "create the tunnel"
         transit = Netlink()
-        transit_namespace = os.open("/proc/self/ns/net", os.O_RDONLY)
         tunnel = wireguard.create(request.settings.wireguard, transit)
         step = "create the inner network namespace"
         inner, inner_namespace = _enter_inner(request.tunnel.ipv6)
@@ -83,7 +85,9 @@ def build(channel: Channel, request: JailRequest) -> Inside:
         step = "configure the tunnel"
         _finish_move(moving)
         _configure_inner(inner, request.tunnel)
-        channel.receive()
+        step = "reach the host through the uplink"
+        links.await_default_route(uplink_routes, _UPLINK_WITHIN)
+        uplink_routes.close()
         tunnel.configure(request.tunnel, request.gateway)
     except (OSError, wireguard.TunnelFailed) as error:
         raise JailUnavailable(

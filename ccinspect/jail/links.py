@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
+import time
 
 from ccinspect.jail import netlink
 from ccinspect.jail.netlink import Netlink
@@ -27,6 +28,7 @@ _IFA_ADDRESS = 1
 _IFA_LOCAL = 2
 _IFA_F_NODAD = 2
 _RTA_OIF = 4
+_ROUTE_CHANGES = 0x40
 _MAIN_TABLE = 254
 _PROTO_BOOT = 3
 _SCOPE_LINK = 253
@@ -76,3 +78,17 @@ def add_default_route(control: Netlink, link: int, family: int) -> None:
     head = _ROUTE.pack(family, 0, 0, 0, _MAIN_TABLE, _PROTO_BOOT, scope, _UNICAST, 0)
     output = netlink.attribute(_RTA_OIF, struct.pack("=i", link))
     control.request(_NEWROUTE, head + output, netlink.CREATE | netlink.EXCLUSIVE)
+
+
+def route_changes() -> Netlink:
+    """A socket that hears of IPv4 routes, for `await_default_route`."""
+    return Netlink(groups=_ROUTE_CHANGES)
+
+
+def await_default_route(changes: Netlink, seconds: float) -> None:
+    """Wait for an IPv4 default route to be added since `changes` was made. Raises TimeoutError."""
+    deadline = time.monotonic() + seconds
+    while True:
+        for kind, body in changes.next_change(max(0.001, deadline - time.monotonic())):
+            if kind == _NEWROUTE and body[1] == 0:
+                return

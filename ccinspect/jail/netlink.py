@@ -56,9 +56,11 @@ def attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
 class Netlink:
     """A netlink socket in the network namespace of its creator."""
 
-    def __init__(self, protocol: int = ROUTE, fd: int | None = None) -> None:
+    def __init__(self, protocol: int = ROUTE, fd: int | None = None, groups: int = 0) -> None:
+        """`groups` are the multicast groups to hear of changes from; `fd` is a socket made elsewhere."""
         if fd is None:
             self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol)
+            self._socket.bind((0, groups))
         else:
             self._socket = socket.socket(fileno=fd)
         self._sequence = 0
@@ -77,17 +79,17 @@ class Netlink:
         """Ask for all objects of a kind. Raises OSError."""
         return self._exchange(kind, payload, _DUMP)
 
+    def next_change(self, seconds: float) -> list[tuple[int, bytes]]:
+        """The next messages of the multicast groups, as (kind, payload). Raises TimeoutError, OSError."""
+        self._socket.settimeout(seconds)
+        return [(kind, body) for kind, _sequence, body in _messages(self._socket.recv(1 << 16))]
+
     def _exchange(self, kind: int, payload: bytes, flags: int) -> list[bytes]:
         self._sequence += 1
         self._socket.send(_HEADER.pack(16 + len(payload), kind, flags | _REQUEST, self._sequence, 0) + payload)
         answers: list[bytes] = []
         while True:
-            data = self._socket.recv(1 << 16)
-            at = 0
-            while at + 16 <= len(data):
-                size, answer, _flags, sequence, _port = _HEADER.unpack_from(data, at)
-                body = data[at + 16 : at + size]
-                at += (size + 3) & ~3
+            for answer, sequence, body in _messages(self._socket.recv(1 << 16)):
                 if sequence != self._sequence:
                     continue
                 if answer == _ERROR:
@@ -98,3 +100,12 @@ class Netlink:
                 if answer == _DONE:
                     return answers
                 answers.append(body)
+
+
+def _messages(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """(kind, sequence number, payload) of each message in a datagram."""
+    at = 0
+    while at + 16 <= len(data):
+        size, kind, _flags, sequence, _port = _HEADER.unpack_from(data, at)
+        yield kind, sequence, data[at + 16 : at + size]
+        at += (size + 3) & ~3

@@ -6,7 +6,7 @@
     write the user's own id maps <------------- "unshared"
     start the uplink -------------------------> create wg0, enter the inner namespace,   slirp4netns or pasta
                                                 cover files                              wireguard-go
-    the uplink is ready ----------------------> move wg0 to the inner namespace
+                                                move wg0, wait for the uplink's route
     open the bridge's first ports <-----------> "built"
     watch: signals, bridge, helpers <---------- "started"; stopped, exit
 
@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import selectors
 import signal
 import time
@@ -32,12 +33,13 @@ from ccinspect.jail import processes, syscalls, uplink, warden
 from ccinspect.jail.bridge import INSIDE_INTERVAL, Bridge
 from ccinspect.jail.channel import Channel, ChannelClosed
 from ccinspect.jail.command import Command, resolve
+from ccinspect.jail.helpers import Helper
 from ccinspect.jail.inside import JailRequest
 from ccinspect.jail.netlink import Netlink
 from ccinspect.jail.session import JailSettings, Tunnel
 from ccinspect.jail.signals import FORWARDED, Signals
 from ccinspect.jail.terminal import Foreground
-from ccinspect.jail.uplink import RunningUplink, Uplink
+from ccinspect.jail.uplink import Uplink
 
 Report = Callable[[str], None]
 
@@ -92,9 +94,10 @@ class _Supervisor:
         self._kind = kind
         self._report = report
         self._selector = selectors.DefaultSelector()
-        self._uplink: RunningUplink | None = None
+        self._uplink: Helper | None = None
         self._bridge: Bridge | None = None
         self._warden = 0
+        self._started = False
         self._exit: int | None = None
 
     def run(self) -> int:
@@ -109,6 +112,7 @@ class _Supervisor:
             if self._request:
                 self._build(self._request, signals)
             self._expect("started")
+            self._started = True
             self._watch(signals)
         except _Interrupted as interrupted:
             self._exit = 128 + interrupted.number
@@ -117,7 +121,7 @@ class _Supervisor:
             self._report("the warden of this run was killed; the command was ended with it")
         finally:
             self._clean_up(earlier)
-            foreground.restore()
+            foreground.restore(killed=self._exit is None or self._exit > 128)
             signals.restore()
         assert self._exit is not None
         return self._exit
@@ -134,24 +138,32 @@ class _Supervisor:
 
     def _build(self, request: JailRequest, signals: Signals) -> None:
         assert self._kind
-        self._expect("step")
-        namespaces = [os.open(f"/proc/{self._warden}/ns/{name}", os.O_RDONLY) for name in ("user", "net")]
-        try:
-            _write_id_maps(self._warden)
-            self._uplink = self._kind.start(*namespaces)
-            self._channel.send({"step": "mapped"})
-            self._bridge = Bridge(self._selector, self._channel, request.settings, self._report)
-            first = self._bridge.first_ports()
-            self._uplink.wait_ready()
-        finally:
-            for fd in namespaces:
-                os.close(fd)
-        _raise_if_interrupted(signals)
-        self._channel.send({"step": "uplink ready"})
+        message, _fds = self._expect("unshared")
+        _write_id_maps(self._warden)
+        self._uplink = self._kind.start(self._warden, message["unshared"])
+        self._channel.send({"step": "mapped"})
+        self._bridge = Bridge(self._selector, self._channel, request.settings, self._report)
+        first = self._bridge.first_ports()
+        self._await_built(self._uplink, signals)
         _message, (diag,) = self._expect("built")
         self._bridge.watch(Netlink(fd=diag))
         self._open_first_ports(first)
-        self._selector.register(self._uplink.helper.pidfd, selectors.EVENT_READ, lambda _mask: self._uplink_lost())
+        self._selector.register(self._uplink.pidfd, selectors.EVENT_READ, lambda _mask: self._uplink_lost())
+
+    def _await_built(self, helper: Helper, signals: Signals) -> None:
+        """Wait for the warden's next message. Raises JailUnavailable when the uplink ends first, or _Interrupted."""
+        poll = select.poll()
+        for fd in (self._channel, helper.pidfd, signals):
+            poll.register(fd, select.POLLIN)
+        while True:
+            ready = {fd for fd, _event in poll.poll()}
+            if self._channel.fileno() in ready:
+                return
+            if helper.pidfd in ready:
+                raise uplink.unavailable(f"{helper.name} ended: {helper.output()}")
+            for number in signals.take():
+                if number in _ENDING_SIGNALS:
+                    raise _Interrupted(number)
 
     def _open_first_ports(self, first: list[tuple[str, int]]) -> None:
         assert self._bridge
@@ -206,8 +218,8 @@ class _Supervisor:
 
     def _uplink_lost(self) -> None:
         assert self._uplink
-        self._selector.unregister(self._uplink.helper.pidfd)
-        self._network_lost(f"{self._uplink.helper.name} ended: {self._uplink.helper.output()}")
+        self._selector.unregister(self._uplink.pidfd)
+        self._network_lost(f"{self._uplink.name} ended: {self._uplink.output()}")
 
     def _network_lost(self, reason: str) -> None:
         self._report(f"the jail has lost its network for good ({reason}); ending the command")
@@ -216,25 +228,22 @@ class _Supervisor:
     def _clean_up(self, earlier: frozenset[int]) -> None:
         """Leave no process and no listener. The warden ends what is in the jail before it goes."""
         if self._uplink:
-            self._uplink.helper.kill()
+            self._uplink.kill()
         if self._bridge:
             self._bridge.close()
         self._selector.close()
         self._channel.close()
+        if not self._started:
+            # It may be waiting for something that will not come; there is no command yet whose end it had to see to.
+            os.kill(self._warden, signal.SIGKILL)
         with contextlib.suppress(ChildProcessError):
             _pid, status = os.waitpid(self._warden, 0)
             if status:
-                helper = {self._uplink.helper.pid} if self._uplink else set()
+                helper = {self._uplink.pid} if self._uplink else set()
                 processes.end_descendants(0, earlier | frozenset(helper))
         if self._uplink:
-            self._uplink.stop()
+            self._uplink.reap()
         syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 0)
-
-
-def _raise_if_interrupted(signals: Signals) -> None:
-    for number in signals.take():
-        if number in _ENDING_SIGNALS:
-            raise _Interrupted(number)
 
 
 def _write_id_maps(pid: int) -> None:
@@ -243,15 +252,8 @@ def _write_id_maps(pid: int) -> None:
     Raises JailUnavailable.
     """
     try:
-        if os.geteuid() == 0:
-            for name in ("uid_map", "gid_map"):
-                extents = [line.split() for line in Path(f"/proc/self/{name}").read_text().splitlines()]
-                with contextlib.suppress(PermissionError):
-                    Path(f"/proc/{pid}/{name}").write_text("".join(f"{at} {at} {count}\n" for at, _, count in extents))
-                    continue
-                break
-            else:
-                return
+        if os.geteuid() == 0 and _map_everybody(pid):
+            return
         Path(f"/proc/{pid}/setgroups").write_text("deny")
         Path(f"/proc/{pid}/uid_map").write_text(f"{os.getuid()} {os.getuid()} 1")
         Path(f"/proc/{pid}/gid_map").write_text(f"{os.getgid()} {os.getgid()} 1")
@@ -261,3 +263,14 @@ def _write_id_maps(pid: int) -> None:
             f"cannot map the user into a user namespace: {reason}; the command was not started",
             "run `ccinspect namespace doctor`; `ccinspect run --proxy` works without namespaces",
         ) from error
+
+
+def _map_everybody(pid: int) -> bool:
+    """Map all ids onto themselves; returns False for a root without the capability to do so, as in some containers."""
+    for name in ("gid_map", "uid_map"):
+        extents = [line.split() for line in Path(f"/proc/self/{name}").read_text().splitlines()]
+        try:
+            Path(f"/proc/{pid}/{name}").write_text("".join(f"{first} {first} {count}\n" for first, _, count in extents))
+        except PermissionError:
+            return False
+    return True

@@ -1,29 +1,33 @@
-"""The terminal in front of a run: whose it is, before and after."""
+"""The terminal in front of a run: whose it is, and how it is set, before and after."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import termios
 
 
 class Foreground:
-    """Remembers whether our process group had the terminal, to give it back after a command that kept it."""
+    """Remembers a terminal that our process group has, to give it back after a command that could not do so itself."""
 
     def __init__(self) -> None:
-        try:
-            self._terminal = os.open("/dev/tty", os.O_RDWR | os.O_CLOEXEC | os.O_NOCTTY)
+        self._terminal = -1
+        with contextlib.suppress(OSError):
+            self._terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
             self._ours = os.tcgetpgrp(self._terminal) == os.getpgrp()
-        except OSError:
-            self._terminal, self._ours = -1, False
+            self._settings = termios.tcgetattr(self._terminal)
 
-    def restore(self) -> None:
-        """Take the terminal back if it was ours. SIGTTOU must be ignored, for we may be in the background."""
+    def restore(self, killed: bool) -> None:
+        """Take the terminal back if it was ours; its settings too where the command was `killed`, as a shell does.
+
+        SIGTTOU must be ignored, for we may be in the background.
+        """
         if self._terminal < 0:
             return
-        try:
-            if self._ours and os.tcgetpgrp(self._terminal) != os.getpgrp():
+        # The terminal may have been closed under us.
+        with contextlib.suppress(OSError, termios.error):
+            if self._ours:
                 os.tcsetpgrp(self._terminal, os.getpgrp())
-        except OSError:
-            # The terminal has been closed under us.
-            pass
-        finally:
-            os.close(self._terminal)
+                if killed:
+                    termios.tcsetattr(self._terminal, termios.TCSADRAIN, self._settings)
+        os.close(self._terminal)

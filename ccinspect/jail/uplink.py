@@ -12,7 +12,6 @@ from abc import ABC, abstractmethod
 from ccinspect.errors import JailUnavailable
 from ccinspect.jail.helpers import Helper, HelperFailed
 
-_READY_WITHIN = 10.0
 # What the tunnel's datagrams may measure; see docs/jail.md on the choice of sizes.
 _LINK_MTU = 65520
 
@@ -26,55 +25,43 @@ class Uplink(ABC):
     """The address in the transit namespace that leads to the host's 127.0.0.1."""
 
     @abstractmethod
-    def command(self, user_namespace: str, net_namespace: str, ready_fd: int) -> list[str]:
-        """The command line. The program says that it is ready by writing to `ready_fd`."""
+    def command(self, user_namespace: str, net_namespace: str) -> list[str]:
+        """The command line for two namespaces given by paths.
 
-    def start(self, user_namespace: int, net_namespace: int) -> RunningUplink:
-        """Start it on two namespaces given by descriptors. Raises JailUnavailable."""
-        ready, ready_in_child = os.pipe()
-        # Through our own /proc entry, because an uplink may close what it inherited before it opens the namespaces.
-        user_path, net_path = (f"/proc/{os.getpid()}/fd/{fd}" for fd in (user_namespace, net_namespace))
-        helper = Helper(self.command(user_path, net_path, ready_in_child), [ready_in_child])
-        os.close(ready_in_child)
-        return RunningUplink(self, helper, ready)
+        The program must configure its interface by itself; a default route in the namespace says that it is ready.
+        """
 
+    def start(self, warden: int, net_namespace: int) -> Helper:
+        """Start it on the user namespace of the process `warden` and the network namespace behind its descriptor.
 
-class RunningUplink:
-    """An uplink program at work."""
-
-    def __init__(self, kind: Uplink, helper: Helper, ready: int) -> None:
-        self.kind = kind
-        self.helper = helper
-        self._ready = ready
-
-    def wait_ready(self) -> None:
-        """Wait until packets flow. Raises JailUnavailable."""
+        Raises JailUnavailable.
+        """
+        # These names work before and after the uplink has entered the user namespace, and whatever it closes.
+        helper = Helper(self.command(f"/proc/{warden}/ns/user", f"/proc/{warden}/fd/{net_namespace}"))
         try:
-            self.helper.started()
-            self.helper.await_byte(self._ready, _READY_WITHIN)
+            helper.started()
         except HelperFailed as error:
-            raise JailUnavailable(
-                f"the jail has no uplink: {error}; the command was not started",
-                "run `ccinspect namespace doctor`, or choose the other program with `jail.uplink`",
-            ) from error
+            raise unavailable(str(error)) from error
+        return helper
 
-    def stop(self) -> None:
-        """Kill it and wait for its end."""
-        self.helper.kill()
-        self.helper.reap()
-        os.close(self._ready)
+
+def unavailable(reason: str) -> JailUnavailable:
+    """The error for an uplink that does not work."""
+    return JailUnavailable(
+        f"the jail has no uplink: {reason}; the command was not started",
+        "run `ccinspect namespace doctor`, or choose the other program with `jail.uplink`",
+    )
 
 
 class Slirp4netns(Uplink):
     program = "slirp4netns"
     package = "slirp4netns"
 
-    def command(self, user_namespace: str, net_namespace: str, ready_fd: int) -> list[str]:
+    def command(self, user_namespace: str, net_namespace: str) -> list[str]:
         return [
             self.program,
             "--configure",
             f"--mtu={_LINK_MTU}",
-            f"--ready-fd={ready_fd}",
             f"--userns-path={user_namespace}",
             "--netns-type=path",
             net_namespace,
@@ -86,7 +73,7 @@ class Pasta(Uplink):
     program = "pasta"
     package = "passt"
 
-    def command(self, user_namespace: str, net_namespace: str, ready_fd: int) -> list[str]:
+    def command(self, user_namespace: str, net_namespace: str) -> list[str]:
         # Every port forward is off: the only thing pasta shall do is to map its gateway to the host's loopback.
         return [
             self.program,
@@ -101,7 +88,8 @@ class Pasta(Uplink):
             f"--mtu={_LINK_MTU}",
             *("--tcp-ports=none", "--udp-ports=none", "--tcp-ns=none", "--udp-ns=none"),
             "--no-dhcp",
-            f"--pid=/proc/{os.getpid()}/fd/{ready_fd}",
+            # It would become `nobody` for root otherwise, who may not enter the namespaces.
+            *(("--runas=0",) if os.geteuid() == 0 else ()),
             f"--userns={user_namespace}",
             f"--netns={net_namespace}",
         ]
