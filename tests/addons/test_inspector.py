@@ -21,6 +21,7 @@ from wsproto import events as ws
 
 from ccinspect.demo.answers import Answer, Gate, head, json_answer
 from ccinspect.demo.provider import Provider
+from ccinspect.store.query import StoreReader
 from tests.support.daemon import Daemon
 
 StartDaemon = Callable[..., Daemon]
@@ -54,12 +55,6 @@ def server(serve: Callable[[socket.socket], None]) -> Iterator[int]:
         thread.join(20)
 
 
-def reader_of(daemon: Daemon, flow_id: str) -> list[dict[str, object]]:
-    shown = daemon.json("flows", "show", flow_id, "--json")
-    messages: list[dict[str, object]] = shown["messages"]
-    return messages
-
-
 def test_websocket_messages_are_recorded_in_both_directions(daemon: Daemon) -> None:
     def echo(connection: socket.socket) -> None:
         peer = wsproto.WSConnection(wsproto.ConnectionType.SERVER)
@@ -88,13 +83,9 @@ def test_websocket_messages_are_recorded_in_both_directions(daemon: Daemon) -> N
         sock.sendall(client.send(ws.CloseConnection(1000)))
         (record,) = daemon.wait_for(1)
     assert record["response"]["status_code"] == 101
-    messages = reader_of(daemon, record["id"])
-    assert {(one["from_client"], one["text"]) for one in messages} == {
-        (True, "one"),
-        (True, "two"),
-        (False, "ONE"),
-        (False, "TWO"),
-    }
+    with StoreReader(daemon.paths.store_dir) as store:
+        messages = {(one["from_client"], one["content"]) for one in store.messages(record["id"])}
+    assert messages == {(True, b"one"), (True, b"two"), (False, b"ONE"), (False, b"TWO")}
 
 
 def test_raw_tcp_is_recorded_piece_by_piece(daemon: Daemon) -> None:
