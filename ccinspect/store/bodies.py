@@ -9,6 +9,7 @@ import hashlib
 import io
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -53,6 +54,15 @@ class FileSource:
         return self._path.open("rb", buffering=0)
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A body whose pieces are stored; `pieces` is empty when the body itself is there already."""
+
+    digest: bytes
+    size: int
+    pieces: list[int]
+
+
 class BodyWriter:
     """Stores and frees bodies within the caller's transaction.
 
@@ -70,16 +80,31 @@ class BodyWriter:
         """A transaction was rolled back: what was believed to be stored may not be."""
         self._known.clear()
 
-    def acquire(self, source: Source, comes_again: bool) -> tuple[int, bytes]:
-        """Store one more use of a body; the result is its id and its sha256.
+    def prepare(self, source: Source, comes_again: bool) -> Prepared:
+        """Store the pieces of a body that are new. Raises OSError when the source cannot be read.
 
-        `comes_again`: it is of a kind that is likely to be sent again with changes (a request).
+        `comes_again`: it is of a kind that is likely to be sent again with changes (a request). May commit in between,
+        if it is very large: a body counts as used only after `acquire`.
         """
         if source.size <= _COMMIT_EVERY:
             with source.open() as file:
                 data = file.read()
-            return self._acquire(lambda: io.BytesIO(data), len(data), comes_again)
-        return self._acquire(source.open, source.size, comes_again)
+            return self._prepare(lambda: io.BytesIO(data), comes_again)
+        return self._prepare(source.open, comes_again)
+
+    def acquire(self, prepared: Prepared) -> int:
+        """Count one more use of a body; the result is its id."""
+        row = self._db.execute(
+            "UPDATE bodies SET uses = uses + 1 WHERE hash = ? RETURNING id", (prepared.digest,)
+        ).fetchone()
+        if row is not None:
+            return int(row[0])
+        self._db.executemany("UPDATE piece_uses SET uses = uses + 1 WHERE piece = ?", ((i,) for i in prepared.pieces))
+        cursor = self._db.execute(
+            "INSERT INTO bodies (hash, size, uses, pieces) VALUES (?, ?, 1, ?)",
+            (prepared.digest, prepared.size, pack_pieces(prepared.pieces)),
+        )
+        return int(cursor.lastrowid or 0)
 
     def release(self, body: int) -> None:
         """One use less; the last one frees the body and the pieces that no other body has."""
@@ -101,19 +126,13 @@ class BodyWriter:
             self._db.executemany("DELETE FROM piece_uses WHERE piece = ?", found)
         return len(found)
 
-    def _acquire(self, opened: Callable[[], BinaryIO], size: int, comes_again: bool) -> tuple[int, bytes]:
+    def _prepare(self, opened: Callable[[], BinaryIO], comes_again: bool) -> Prepared:
         with opened() as file:
-            digest = _sha256(file)
-        row = self._db.execute("UPDATE bodies SET uses = uses + 1 WHERE hash = ? RETURNING id", (digest,)).fetchone()
-        if row is not None:
-            return int(row[0]), digest
+            digest, size = _sha256(file)
+        if self._db.execute("SELECT 1 FROM bodies WHERE hash = ?", (digest,)).fetchone():
+            return Prepared(digest, size, [])
         with opened() as file:
-            ids = self._store_pieces(file, self._profile(file, size, comes_again))
-        self._db.executemany("UPDATE piece_uses SET uses = uses + 1 WHERE piece = ?", ((i,) for i in ids))
-        cursor = self._db.execute(
-            "INSERT INTO bodies (hash, size, uses, pieces) VALUES (?, ?, 1, ?)", (digest, size, pack_pieces(ids))
-        )
-        return int(cursor.lastrowid or 0), digest
+            return Prepared(digest, size, self._store_pieces(file, self._profile(file, size, comes_again)))
 
     def _profile(self, file: BinaryIO, size: int, comes_again: bool) -> Profile:
         if not comes_again:
@@ -156,11 +175,12 @@ class BodyWriter:
         return number
 
 
-def _sha256(file: BinaryIO) -> bytes:
-    digest = hashlib.sha256()
+def _sha256(file: BinaryIO) -> tuple[bytes, int]:
+    digest, size = hashlib.sha256(), 0
     while chunk := file.read(1 << 20):
         digest.update(chunk)
-    return digest.digest()
+        size += len(chunk)
+    return digest.digest(), size
 
 
 def pack_data(compressor: zstandard.ZstdCompressor, data: bytes) -> bytes:

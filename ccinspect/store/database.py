@@ -7,35 +7,15 @@ import fcntl
 import os
 import shutil
 import sqlite3
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ccinspect.errors import ControlError, StoreUnavailable
 from ccinspect.store import maintenance, redaction, schema
+from ccinspect.store.losses import Losses
 from ccinspect.store.options import StoreOptions
+from ccinspect.store.selection import Selection
 from ccinspect.store.writer import FlowWriter
-
-
-@dataclass
-class Losses:
-    """What could not be kept, and why the last time; `failing` until something could be written again."""
-
-    records: int = 0
-    bodies: int = 0
-    error: str = ""
-    failing: bool = False
-
-    def lose_record(self, why: str) -> None:
-        self.records += 1
-        self.error = why
-
-    def lose_bodies(self, number: int, why: str) -> None:
-        self.bodies += number
-        self.error = why
-
-    def to_message(self) -> dict[str, Any]:
-        return {"lost_records": self.records, "lost_bodies": self.bodies, "error": self.error, "failing": self.failing}
 
 
 class Database:
@@ -49,7 +29,7 @@ class Database:
         self._to_delete: list[str] = []
         self.losses = Losses()
 
-    def open(self, keep_spool: Path | None = None, wait: bool = True) -> None:
+    def open(self, wait: bool = True) -> None:
         """Lock, open and mend the store: what an earlier writer left unfinished is marked so, and its spool removed.
 
         With `wait`, blocks until an earlier writer has drained; else raises StoreUnavailable when there is one.
@@ -68,8 +48,9 @@ class Database:
         self._connect()
         maintenance.mark_interrupted(self._db)
         for leftover in (self._dir / schema.SPOOL).glob("*"):
-            if leftover != keep_spool:
+            if (claim := claim_spool(leftover)) is not None:
                 shutil.rmtree(leftover, ignore_errors=True)
+                os.close(claim)
 
     def close(self) -> None:
         with contextlib.suppress(sqlite3.Error):
@@ -105,7 +86,7 @@ class Database:
         self._db = schema.open_for_writing(self._dir)
         key = None if self._options.keep_secrets else redaction.load_key(self._dir)
         redactor = redaction.Redactor(key) if key else None
-        self._writer = FlowWriter(self._db, redactor, self._commit_interim, self._options.keeps_bodies)
+        self._writer = FlowWriter(self._db, redactor, self.losses, self._commit_interim, self._options.keeps_bodies)
         self._identity = self._identity_on_disk()
 
     def _reconnect_if_gone(self) -> None:
@@ -178,3 +159,37 @@ def _reason(error: Exception) -> str:
     if "full" in text or "No space" in text or "disk I/O" in text:
         return f"the disk is full or failing: {text}"
     return f"the store could not be written: {text}"
+
+
+def claim_spool(directory: Path) -> int | None:
+    """Lock a spool directory for as long as the descriptor returned is open; None when another process has."""
+    descriptor = -1
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return descriptor
+    except OSError:
+        if descriptor >= 0:
+            os.close(descriptor)
+        return None
+
+
+def clear_without_daemon(store_dir: Path, selection: Selection) -> int:
+    """Remove flows while no daemon runs; the result is how many.
+
+    Raises BadSelection, and StoreUnavailable when a daemon, or its recorder, is still writing.
+    """
+    if not (store_dir / schema.DATABASE).exists():
+        return 0
+    database = Database(store_dir, StoreOptions())
+    try:
+        database.open(wait=False)
+    except OSError as error:
+        raise schema.cannot_open(store_dir / schema.DATABASE, error) from error
+    try:
+        return int(database.command("clear", selection.to_params()))
+    except sqlite3.Error as error:
+        raise schema.cannot_open(store_dir / schema.DATABASE, error) from error
+    finally:
+        database.close()

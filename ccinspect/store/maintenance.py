@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
+from collections.abc import Sequence
 from typing import Any
 
+from ccinspect.errors import BadSelection
 from ccinspect.store.bodies import BodyWriter
 from ccinspect.store.options import StoreOptions
 from ccinspect.store.record import RecordCodec, to_json
@@ -35,16 +37,13 @@ def mark_interrupted(db: sqlite3.Connection) -> int:
 
 
 def clear(db: sqlite3.Connection, bodies: BodyWriter, params: dict[str, Any]) -> int:
-    """Remove the selected flows but those still going on; the result is how many."""
-    where, values = Selection.from_params(params).where(db)
-    removed = 0
-    while True:
-        found = db.execute(
-            f"SELECT id FROM flows WHERE ({where}) AND state != 'started' ORDER BY id DESC LIMIT {_AT_ONCE}", values
-        ).fetchall()
-        removed += _remove(db, bodies, [row[0] for row in found])
-        if len(found) < _AT_ONCE:
-            break
+    """Remove the selected flows but those still going on; the result is how many. Raises BadSelection."""
+    selection = Selection.from_params(params)
+    if selection.limit is not None:
+        raise BadSelection("flows are not removed by number", "select them by time, run, host, path, status or type")
+    where, values = selection.where(db)
+    removed = _remove_oldest(db, bodies, where, values)
+    _forget_runs(db, time.time())
     give_back(db, bodies)
     return removed
 
@@ -53,14 +52,13 @@ def retain(db: sqlite3.Connection, bodies: BodyWriter, options: StoreOptions) ->
     """Remove what is older than `max_age`, then the oldest until the store fits `max_bytes`; the result is how many."""
     removed = 0
     if options.max_age is not None:
-        removed += _remove_oldest(db, bodies, "started_at < ?", (time.time() - options.max_age,))
+        oldest = time.time() - options.max_age
+        removed += _remove_oldest(db, bodies, "started_at < ?", (oldest,))
+        _forget_runs(db, oldest)
     if options.max_bytes is not None and used_bytes(db) > options.max_bytes:
-        while used_bytes(db) > _SHRINK_TO * options.max_bytes:
-            found = _remove_oldest(db, bodies, "1", (), at_most=_AT_ONCE)
-            _sweep(db, bodies)
-            removed += found
-            if not found:
-                break
+        removed += _shrink(db, bodies, int(_SHRINK_TO * options.max_bytes))
+        oldest = db.execute("SELECT min(started_at) FROM flows").fetchone()[0]
+        _forget_runs(db, oldest if oldest is not None else time.time())
     give_back(db, bodies)
     return removed
 
@@ -90,18 +88,45 @@ def _sweep(db: sqlite3.Connection, bodies: BodyWriter) -> None:
             return
 
 
-def _remove_oldest(
-    db: sqlite3.Connection, bodies: BodyWriter, where: str, values: tuple[Any, ...], at_most: int | None = None
-) -> int:
+def _shrink(db: sqlite3.Connection, bodies: BodyWriter, target: int) -> int:
+    """Remove the oldest flows until no more than `target` bytes are used; what they share with others frees nothing."""
     removed = 0
-    while at_most is None or removed < at_most:
-        found = db.execute(
-            f"SELECT id FROM flows WHERE {where} AND state != 'started' ORDER BY id LIMIT {_AT_ONCE}", values
-        ).fetchall()
-        removed += _remove(db, bodies, [row[0] for row in found])
-        if len(found) < _AT_ONCE:
+    while (excess := used_bytes(db) - target) > 0:
+        chosen = []
+        for flow, size in db.execute(
+            "SELECT id, coalesce(request_size, 0) + coalesce(response_size, 0) FROM flows WHERE state != 'started' "
+            "ORDER BY id LIMIT ?",
+            (_AT_ONCE,),
+        ):
+            chosen.append(flow)
+            excess -= size
+            if excess <= 0:
+                break
+        if not chosen:
             break
+        removed += _remove(db, bodies, chosen)
+        _sweep(db, bodies)
     return removed
+
+
+def _remove_oldest(db: sqlite3.Connection, bodies: BodyWriter, where: str, values: Sequence[Any]) -> int:
+    removed = last = 0
+    while True:
+        found = db.execute(
+            f"SELECT id FROM flows WHERE ({where}) AND state != 'started' AND id > ? ORDER BY id LIMIT {_AT_ONCE}",
+            (*values, last),
+        ).fetchall()
+        if not found:
+            return removed
+        last = found[-1][0]
+        removed += _remove(db, bodies, [row[0] for row in found])
+
+
+def _forget_runs(db: sqlite3.Connection, before: float) -> None:
+    """Remove the runs that ended before a time and of which no flow is left."""
+    db.execute(
+        "DELETE FROM runs WHERE ended_at < ? AND NOT EXISTS (SELECT 1 FROM flows WHERE run = runs.id)", (before,)
+    )
 
 
 def _remove(db: sqlite3.Connection, bodies: BodyWriter, flows: list[int]) -> int:
@@ -118,9 +143,6 @@ def _remove(db: sqlite3.Connection, bodies: BodyWriter, flows: list[int]) -> int
                     bodies.release(body)
             db.execute("DELETE FROM messages WHERE flow = ?", (flow,))
             db.execute("DELETE FROM flows WHERE id = ?", (flow,))
-        db.execute(
-            "DELETE FROM runs WHERE ended_at IS NOT NULL AND id NOT IN (SELECT run FROM flows WHERE run IS NOT NULL)"
-        )
         db.execute("COMMIT")
     except BaseException:
         db.execute("ROLLBACK")

@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 
 # With more than this waiting, bodies go to files whatever their size; with twice as much, records are lost.
 PENDING_BYTES = 32 << 20
+# So many new workers in a row that committed nothing, and no more are started.
 MAX_RESTARTS = 5
 _BODY_FIELDS = ("request_body", "response_body", "client_request_body", "client_response_body", "content")
 
@@ -53,6 +54,8 @@ class Recorder:
         self._channel: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._restarts = 0
+        self._restarts_in_vain = 0
+        self._restarted_at = 0
         self._closing = False
         self._lost_records = 0
         self._worker_losses = {"lost_records": 0, "lost_bodies": 0}
@@ -283,21 +286,25 @@ class Recorder:
 
     def _refused(self, error: StoreUnavailable) -> None:
         """The worker cannot work at all; another would not fare better."""
-        self._restarts = MAX_RESTARTS
+        self._restarts_in_vain = MAX_RESTARTS
         self._last_error = error.message
         if not self._ready.done():
             self._ready.set_exception(error)
             self._ready.exception()  # asked for or not, it is no "exception was never retrieved"
 
     def _worker_died(self) -> None:
-        """Start another: it reads again what was not committed. Not for ever: a store may kill each of them."""
+        """Start another: it reads again what was not committed. Not for ever: something may kill each of them."""
         for name, value in self._worker_losses.items():
             self._earlier_losses[name] += value
         self._worker_losses = dict.fromkeys(self._worker_losses, 0)
         if self._process is not None:
             self._loop.run_in_executor(None, self._process.wait)
-        if self._restarts < MAX_RESTARTS:
+        if self._journal.committed > self._restarted_at:
+            self._restarts_in_vain = 0
+        self._restarted_at = self._journal.committed
+        if self._restarts_in_vain < MAX_RESTARTS:
             self._restarts += 1
+            self._restarts_in_vain += 1
             self._gone.clear()
             log.warning("The recorder's process ended unexpectedly; a new one takes over where it stopped.")
             try:

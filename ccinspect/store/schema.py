@@ -116,7 +116,7 @@ def open_for_writing(store_dir: Path) -> sqlite3.Connection:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         db = sqlite3.connect(path, isolation_level=None, timeout=10.0)
     except (OSError, sqlite3.Error) as error:
-        raise _cannot_open(path, error) from error
+        raise cannot_open(path, error) from error
     try:
         db.execute("PRAGMA auto_vacuum = INCREMENTAL")
         db.execute("PRAGMA journal_mode = WAL")
@@ -127,7 +127,7 @@ def open_for_writing(store_dir: Path) -> sqlite3.Connection:
         _migrate(db, path)
     except sqlite3.Error as error:
         db.close()
-        raise _cannot_open(path, error) from error
+        raise cannot_open(path, error) from error
     except StoreUnavailable:
         db.close()
         raise
@@ -145,12 +145,12 @@ def open_for_reading(store_dir: Path) -> sqlite3.Connection:
     try:
         db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=10.0)
     except sqlite3.Error as error:
-        raise _cannot_open(path, error) from error
+        raise cannot_open(path, error) from error
     try:
         version = db.execute("PRAGMA user_version").fetchone()[0]
     except sqlite3.Error as error:
         db.close()
-        raise _cannot_open(path, error) from error
+        raise cannot_open(path, error) from error
     if version != len(MIGRATIONS):
         db.close()
         raise _other_version(path, version)
@@ -192,7 +192,7 @@ def _other_version(path: Path, version: int) -> StoreUnavailable:
     )
 
 
-def _cannot_open(path: Path, error: Exception) -> StoreUnavailable:
+def cannot_open(path: Path, error: Exception) -> StoreUnavailable:
     return StoreUnavailable(
         f"the store at {path} cannot be used: {error}",
         "check that the disk is not full and that the file is yours; move it away to begin a new one",

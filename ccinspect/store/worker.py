@@ -18,7 +18,6 @@ import os
 import shutil
 import signal
 import socket
-import sqlite3
 import sys
 import time
 from collections import deque
@@ -30,7 +29,7 @@ import msgpack
 
 from ccinspect.errors import CcinspectError, StoreUnavailable
 from ccinspect.store import journal
-from ccinspect.store.database import Database
+from ccinspect.store.database import Database, claim_spool
 from ccinspect.store.journal import JournalReader
 from ccinspect.store.options import StoreOptions
 
@@ -46,11 +45,10 @@ MAINTENANCE_SECONDS = 300.0
 class Worker:
     """The loop between the socket and the database."""
 
-    def __init__(self, channel: socket.socket, database: Database, spool: Path) -> None:
+    def __init__(self, channel: socket.socket, database: Database) -> None:
         self._channel = channel
         channel.setblocking(False)
         self._database = database
-        self._spool = spool
         self._journal = JournalReader()
         self._outbox: deque[bytes] = deque()
         self._urgent = False
@@ -167,8 +165,12 @@ class Worker:
             answer["result"] = self._database.command(message["name"], message.get("params") or {})
         except CcinspectError as error:
             answer["error"] = {"type": type(error).__name__, "message": error.message, "hint": error.hint}
-        except sqlite3.Error as error:
-            answer["error"] = {"type": "StoreUnavailable", "message": f"the store refused: {error}", "hint": ""}
+        except Exception as error:  # whatever is wrong with one command, the recorder goes on
+            answer["error"] = {
+                "type": "StoreUnavailable",
+                "message": f"the store could not do that: {error}",
+                "hint": "check that the disk is not full; see `ccinspect status`",
+            }
         self.say(answer)
 
 
@@ -191,16 +193,17 @@ def main(arguments: list[str]) -> int:
     setup = json.loads(arguments[0])
     channel = socket.socket(fileno=setup["fd"])
     spool = Path(setup["spool"])
+    claim_spool(spool)  # until we end: a later recorder must not take it for a leftover
+    database = Database(Path(setup["store"]), StoreOptions.from_json(setup["options"]))
     try:
-        database = Database(Path(setup["store"]), StoreOptions.from_json(setup["options"]))
-        database.open(keep_spool=spool)
+        database.open()
     except (CcinspectError, OSError) as error:
         failure = error if isinstance(error, CcinspectError) else _unusable(error)
         with contextlib.suppress(OSError):
             channel.send(msgpack.packb({"failed": {"message": failure.message, "hint": failure.hint}}))
         return 3
     try:
-        Worker(channel, database, spool).run()
+        Worker(channel, database).run()
     finally:
         database.close()
         channel.close()

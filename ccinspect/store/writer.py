@@ -11,7 +11,8 @@ from typing import Any
 import zstandard
 
 from ccinspect.store import bodies
-from ccinspect.store.bodies import BodyWriter, FileSource, MemorySource, Source
+from ccinspect.store.bodies import BodyWriter, FileSource, MemorySource, Prepared, Source
+from ccinspect.store.losses import Losses
 from ccinspect.store.record import Record, RecordCodec, add_timing, columns, part, to_json
 from ccinspect.store.redaction import Redactor
 
@@ -23,10 +24,16 @@ class FlowWriter:
     """One database's writer. `redactor` is None when secrets are to be kept."""
 
     def __init__(
-        self, db: sqlite3.Connection, redactor: Redactor | None, interim_commit: Callable[[], None], keeps_bodies: bool
+        self,
+        db: sqlite3.Connection,
+        redactor: Redactor | None,
+        losses: Losses,
+        interim_commit: Callable[[], None],
+        keeps_bodies: bool,
     ) -> None:
         self._db = db
         self._redactor = redactor
+        self._losses = losses
         self._keeps_bodies = keeps_bodies
         self._codec = RecordCodec(db)
         self.bodies = BodyWriter(db, interim_commit)
@@ -98,44 +105,49 @@ class FlowWriter:
 
     def _store_bodies(self, message: dict[str, Any], record: Record, known: dict[str, Any]) -> dict[str, int]:
         """Store the message's bodies and note in the record what there is of each; the result is ids by role."""
+        roles = [role for role in _ROLES if record["type"] == "http" and self._is_told(role, message, record)]
+        # All are prepared before the first is counted: preparing may commit.
+        prepared = {role: self._prepare(message.get(f"{role}_body"), role) for role in roles}
         stored: dict[str, int] = {}
-        for role in _ROLES if record["type"] == "http" else ():
+        for role, body in prepared.items():
             forwarded = role.removeprefix("client_")
-            body = message.get(f"{role}_body")
-            if role != forwarded and record.get(role) is None and body is None:
-                continue  # as the client sent it, or got it, is as it was forwarded
-            block = part(record, role) or part(record, forwarded)
-            if not block:
-                continue
-            if body is None and role != forwarded:
-                facts = {
-                    key: part(record, forwarded).get(key) for key in ("contentLength", "contentHash", "contentState")
-                }
+            if isinstance(body, Prepared):
+                stored[role] = self.bodies.acquire(body)
+                facts = _facts(body.size, body.digest, "stored")
+            elif isinstance(body, int):
+                facts = _facts(body, None, "lost")
+            elif role != forwarded:
+                facts = {key: part(record, forwarded).get(key) for key in _facts(0, None, "")}
             else:
-                facts = self._store_body(body, role, part(record, "sizes").get(forwarded), known[role], stored)
-            record[role] = {**block, **facts}
+                facts = self._facts_of(known[role], part(record, "sizes").get(role) or 0)
+            record[role] = {**(part(record, role) or part(record, forwarded)), **facts}
         return stored
 
-    def _store_body(
-        self, body: Any, role: str, wire_size: int | None, known: int | None, stored: dict[str, int]
-    ) -> dict[str, Any]:
+    def _is_told(self, role: str, message: dict[str, Any], record: Record) -> bool:
+        """Whether the record is to have this block: the client's only where it differs from what was forwarded."""
+        if part(record, role):
+            return True
+        return message.get(f"{role}_body") is not None and bool(part(record, role.removeprefix("client_")))
+
+    def _prepare(self, body: Any, role: str) -> Prepared | int | None:
+        """A body's pieces, stored; the size of one that was lost; None when there is nothing to store."""
         if isinstance(body, dict) and body.get("lost"):
-            return {"contentLength": body.get("size"), "contentHash": None, "contentState": "lost"}
+            return int(body["size"])
         source = self._source(body)
-        if source is None and known is not None:
-            size, digest = self._db.execute("SELECT size, hash FROM bodies WHERE id = ?", (known,)).fetchone()
-            return {"contentLength": size, "contentHash": digest.hex(), "contentState": "stored"}
         if source is None:
-            return {
-                "contentLength": wire_size or 0,
-                "contentHash": None,
-                "contentState": "none" if wire_size else "empty",
-            }
+            return None
         try:
-            stored[role], digest = self.bodies.acquire(source, comes_again=role.endswith("request"))
+            return self.bodies.prepare(source, comes_again=role.endswith("request"))
         except FileNotFoundError:
-            return {"contentLength": source.size, "contentHash": None, "contentState": "lost"}
-        return {"contentLength": source.size, "contentHash": digest.hex(), "contentState": "stored"}
+            self._losses.lose_bodies(1, "a body's file was removed before it could be stored")
+            return source.size
+
+    def _facts_of(self, known: int | None, wire_size: int) -> dict[str, Any]:
+        """Of a body that the message does not bring: it may have come with an earlier one."""
+        if known is None:
+            return _facts(wire_size, None, "none" if wire_size else "empty")
+        size, digest = self._db.execute("SELECT size, hash FROM bodies WHERE id = ?", (known,)).fetchone()
+        return _facts(size, digest, "stored")
 
     def _source(self, body: Any) -> Source | None:
         if not body or not self._keeps_bodies:
@@ -157,17 +169,21 @@ class FlowWriter:
         added = self._db.execute("INSERT OR IGNORE INTO messages VALUES (?, ?, ?, ?, ?, ?, NULL, NULL)", row).rowcount
         if not added or source is None:
             return
+        content = body = None
         if source.size <= INLINE_MESSAGE:
             with source.open() as file:
-                name, value = "content", bodies.pack_data(self._compressor, file.read())
+                content = bodies.pack_data(self._compressor, file.read())
         else:
-            name, value = "body", self.bodies.acquire(source, comes_again=True)[0]  # type: ignore[assignment]
-        self._db.execute(f"UPDATE messages SET {name} = ? WHERE flow = ? AND seq = ?", (value, flow[0], message["seq"]))
+            body = self.bodies.acquire(self.bodies.prepare(source, comes_again=True))
+        self._db.execute(
+            "UPDATE messages SET content = ?, body = ? WHERE flow = ? AND seq = ?",
+            (content, body, flow[0], message["seq"]),
+        )
 
     def _run_started(self, run: Record) -> None:
         record = self._redactor.run(run) if self._redactor else run
         self._db.execute(
-            "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?)",
+            "INSERT OR IGNORE INTO runs VALUES (?, ?, ?, ?, ?)",
             (run["id"], record.get("name"), run.get("started_at"), run.get("ended_at"), to_json(record)),
         )
 
@@ -181,3 +197,7 @@ class FlowWriter:
             "UPDATE runs SET ended_at = ?, record = ? WHERE id = ?",
             (message["ended_at"], to_json(record), message["id"]),
         )
+
+
+def _facts(size: int, digest: bytes | None, state: str) -> dict[str, Any]:
+    return {"contentLength": size, "contentHash": digest.hex() if digest else None, "contentState": state}
