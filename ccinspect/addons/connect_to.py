@@ -63,6 +63,8 @@ class ConnectTo:
         names = sorted({target.host for target in targets if target.host})
         self.address_of = {name: str(_FIRST_ADDRESS + index) for index, name in enumerate(names)}
         self.name_of = {address: name for name, address in self.address_of.items()}
+        self.asked_for: dict[str, tuple[str, int]] = {}
+        """Where connections that are being opened were meant to go, by connection id."""
 
     def dns_request(self, flow: dns.DNSFlow) -> None:
         question = flow.request.question
@@ -85,12 +87,22 @@ class ConnectTo:
         name = self.name_of.get(host, host)
         for target in self.targets:
             if target.host in ("", name.lower().rstrip(".")) and target.port in (None, port):
+                self.asked_for[data.server.id] = (name, port)
                 data.server.address = (target.to_host, target.to_port or port)
                 return
         if name != host:
             data.server.address = (name, port)
         elif self.sources.of(data.client).kind == "wireguard" and is_own_address(host):
             data.server.error = f"refused: {hints.OWN_ADDRESS}"
+
+    def server_connected(self, data: server_hooks.ServerConnectionHookData) -> None:
+        # From here on the connection stands for the place that was asked for: mitmproxy shows that address, and
+        # looks for it when the next request could use the same connection. `peername` tells the truth.
+        asked = self.asked_for.pop(data.server.id, None)
+        if asked is not None:
+            data.server.address = asked
+
+    server_connect_error = server_connected
 
 
 def is_own_address(host: str) -> bool:

@@ -54,6 +54,17 @@ def test_connections_go_where_the_map_says(
     assert connect(where, entries).address == goes
 
 
+def test_a_connection_that_is_open_goes_by_the_name_asked_for() -> None:
+    mapping = addon({"a.com:443": "127.0.0.1:8443"})
+    server = connection.Server(address=(mapping.address_of["a.com"], 443))
+    data = ServerConnectionHookData(server=server, client=client(TUNNEL))
+    mapping.server_connect(data)
+    assert server.address == ("127.0.0.1", 8443)
+    mapping.server_connected(data)
+    assert server.address == ("a.com", 443)
+    assert mapping.asked_for == {}
+
+
 @pytest.mark.parametrize("entry", [{"a.com:http": "b"}, {"a.com:70000": "b"}])
 def test_an_entry_that_cannot_be_read_is_named(entry: dict[str, str]) -> None:
     with pytest.raises(ValueError, match=r"a\.com"):
