@@ -100,7 +100,8 @@ class ConnectTo:
         # looks for it when the next request could use the same connection. `peername` tells the truth.
         asked = self.asked_for.pop(data.server.id, None)
         if asked is not None:
-            data.server.address = asked
+            # mitmproxy forbids this on an open connection, lest somebody believes that it goes elsewhere now.
+            object.__setattr__(data.server, "address", asked)
 
     server_connect_error = server_connected
 

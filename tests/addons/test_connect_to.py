@@ -60,6 +60,7 @@ def test_a_connection_that_is_open_goes_by_the_name_asked_for() -> None:
     data = ServerConnectionHookData(server=server, client=client(TUNNEL))
     mapping.server_connect(data)
     assert server.address == ("127.0.0.1", 8443)
+    server.state = connection.ConnectionState.OPEN
     mapping.server_connected(data)
     assert server.address == ("a.com", 443)
     assert mapping.asked_for == {}
