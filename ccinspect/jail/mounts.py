@@ -9,6 +9,7 @@ import contextlib
 import glob
 import os
 import re
+import socket
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -98,7 +99,11 @@ class JailMounts:
         sources = self._trust.write(self.trust_directory)
         resolver, nothing = self.trust_directory / "resolv.conf", self.trust_directory / "nothing"
         resolver.write_text(self._resolver)
-        nothing.touch(0o000)
+        # Nobody listens on it: whoever connects is refused, as if the service did not run.
+        with socket.socket(socket.AF_UNIX) as dead:
+            os.chdir(self.trust_directory)
+            dead.bind(nothing.name)
+            os.chdir("/")
         for target, source in sources.items():
             self._keep(target, source)
         self._keep(_make_mountable(_RESOLV_CONF, self.trust_directory), str(resolver))

@@ -30,19 +30,20 @@ def open_files_to_keep() -> list[int]:
     A shell's `<(command)` is such a pipe. A directory or a namespace would be a way around the jail's mounts, and a
     socket a way around its network; neither is kept.
     """
-    kept = []
-    for entry in os.listdir("/proc/self/fd"):
-        fd = int(entry)
-        try:
-            if fd > 2 and os.get_inheritable(fd):
-                mode = os.fstat(fd).st_mode
-                if stat.S_ISFIFO(mode) or (
-                    stat.S_ISREG(mode) and not os.readlink(f"/proc/self/fd/{fd}").startswith("/proc/")
-                ):
-                    kept.append(fd)
-        except OSError:
-            continue
-    return kept
+    return [fd for fd in map(int, os.listdir("/proc/self/fd")) if fd > 2 and _is_harmless(fd)]
+
+
+def _is_harmless(fd: int) -> bool:
+    try:
+        info = os.fstat(fd)
+        if not os.get_inheritable(fd):
+            return False
+        # A namespace and a process's memory are plain files too, by their mode.
+        special = {os.stat(path).st_dev for path in ("/proc/self/ns/net", "/proc/self")}
+        plain = stat.S_ISREG(info.st_mode) and info.st_dev not in special
+        return stat.S_ISFIFO(info.st_mode) or (plain and os.readlink(f"/proc/self/fd/{fd}").startswith("/"))
+    except OSError:
+        return False
 
 
 def close_all_but(kept: list[int]) -> None:
