@@ -27,7 +27,7 @@ def tunnels() -> Iterator[Tunnels]:
     """A mitmproxy with WireGuard listeners that sends everything to servers of the test."""
     directory = Path(tempfile.mkdtemp(prefix="ccinspect-tunnels-", dir="/tmp"))
     directory.chmod(0o755)
-    with servers() as upstreams:
+    with servers(directory) as upstreams:
         running = Tunnels(directory, upstreams)
         try:
             yield running

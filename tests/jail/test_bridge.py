@@ -28,7 +28,7 @@ ME = 1000
     [
         (Listener("127.0.0.1", 80, ME, 1), [("127.0.0.1", 80)]),
         (Listener("127.0.0.53", 53, ME, 1), [("127.0.0.53", 53)]),
-        (Listener("0.0.0.0", 80, ME, 1), [("127.0.0.1", 80)]),  # noqa: S104
+        (Listener("0.0.0.0", 80, ME, 1), [("127.0.0.1", 80)]),
         (Listener("::", 80, ME, 1, both_families=True), [("::1", 80), ("127.0.0.1", 80)]),
         (Listener("::", 80, ME, 1), [("::1", 80)]),
         (Listener("::1", 80, ME, 1), [("::1", 80)]),
@@ -127,7 +127,7 @@ def inner_server(
     ("bound", "open_at", "closed_at"),
     [
         ("127.0.0.1", ["127.0.0.1"], ["::1"]),
-        ("0.0.0.0", ["127.0.0.1"], ["::1"]),  # noqa: S104
+        ("0.0.0.0", ["127.0.0.1"], ["::1"]),
         ("::1", ["::1"], ["127.0.0.1"]),
         ("::", ["127.0.0.1", "::1"], []),
     ],
@@ -142,7 +142,7 @@ def test_what_the_command_listens_on_appears_on_the_host(
         for address in open_at:
             assert wait_until(lambda address=address: reachable(address, port), 5)  # type: ignore[misc]
         assert not [address for address in closed_at if listening(address, port)]
-        with pytest.raises(OSError, match="refused|unreachable|assign"):
+        with pytest.raises(OSError, match=r"refused|unreachable|assign"):
             socket.create_connection(("192.0.2.2", port), timeout=2).close()
         assert process.stdin
         assert process.stdout

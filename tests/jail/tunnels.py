@@ -5,17 +5,23 @@ from __future__ import annotations
 import json
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import mitmproxy_rs
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509 import NameOID
 
 ADDON = Path(__file__).with_name("proxy_addon.py")
 LISTENERS = 10
@@ -58,26 +64,45 @@ def _echo_udp(server: socket.socket) -> None:
         server.sendto(data, sender)
 
 
+def _self_signed(directory: Path) -> Path:
+    """A certificate that nobody has reason to trust, with its key."""
+    path = directory / "upstream.pem"
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "upstream.example")])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    now = datetime.now(UTC)
+    signed = builder.not_valid_before(now).not_valid_after(now + timedelta(days=1)).sign(key, hashes.SHA256())
+    secret = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path.write_bytes(signed.public_bytes(serialization.Encoding.PEM) + secret)
+    return path
+
+
 @contextmanager
-def servers() -> Iterator[dict[int, int]]:
-    """An HTTP server and a UDP echo; yields the port asked for -> the real port."""
-    web = ThreadingHTTPServer(("127.0.0.1", 0), Hello)
-    web.daemon_threads = True
+def servers(directory: Path) -> Iterator[dict[int, int]]:
+    """A web server with and without TLS, and a UDP echo; yields the port asked for -> the real port."""
+    web, secure = (ThreadingHTTPServer(("127.0.0.1", 0), Hello) for _ in range(2))
+    web.daemon_threads = secure.daemon_threads = True
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(_self_signed(directory))
+    secure.socket = context.wrap_socket(secure.socket, server_side=True)
     udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     udp.bind(("127.0.0.1", 0))
-    threads = [threading.Thread(target=web.serve_forever), threading.Thread(target=_echo_udp, args=[udp])]
+    threads = [
+        threading.Thread(target=web.serve_forever),
+        threading.Thread(target=secure.serve_forever),
+        threading.Thread(target=_echo_udp, args=[udp]),
+    ]
     for thread in threads:
         thread.start()
     try:
-        yield {
-            80: web.server_address[1],
-            8000: web.server_address[1],
-            443: web.server_address[1],
-            7: udp.getsockname()[1],
-        }
+        plain, echo = web.server_address[1], udp.getsockname()[1]
+        yield {80: plain, 8000: plain, 443: secure.server_address[1], 7: echo}
     finally:
-        web.shutdown()
-        web.server_close()
+        for server in (web, secure):
+            server.shutdown()
+            server.server_close()
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as last:
             last.sendto(_STOP, udp.getsockname())
         for thread in threads:
