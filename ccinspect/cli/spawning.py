@@ -48,15 +48,24 @@ def connect_or_spawn(instance: Instance) -> ControlClient:
     """Start the daemon and connect to it; also right when somebody else starts it at the same moment."""
     try:
         spawn_daemon(instance)
-    except DaemonRunning:
-        # It owns the directory but may not listen yet.
-        deadline = time.monotonic() + _OTHER_START_TIMEOUT
-        while time.monotonic() < deadline:
-            try:
-                return ControlClient.connect(instance.paths.control_socket)
-            except DaemonNotRunning:
-                time.sleep(_POLL)
+    except DaemonRunning as error:
+        return _connect_to_other(instance, error)
     return ControlClient.connect(instance.paths.control_socket)
+
+
+def _connect_to_other(instance: Instance, refusal: DaemonRunning) -> ControlClient:
+    """Connect to a daemon that owns the directory but may not listen yet."""
+    deadline = time.monotonic() + _OTHER_START_TIMEOUT
+    while True:
+        try:
+            return ControlClient.connect(instance.paths.control_socket)
+        except DaemonNotRunning as error:
+            if time.monotonic() > deadline:
+                raise DaemonRunning(
+                    f"{refusal.message}, but it does not listen at {instance.paths.control_socket}",
+                    "it was started with another XDG_RUNTIME_DIR: use that, or stop it there",
+                ) from error
+        time.sleep(_POLL)
 
 
 def _start(instance: Instance, log: int, ready: int) -> subprocess.Popen[bytes]:
