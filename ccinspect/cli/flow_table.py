@@ -13,14 +13,14 @@ SHORT_ID = 8
 
 COLUMNS = (
     Column("ID"),
-    Column("Method", sacrifice=5),
+    Column("Method", sacrifice=2),
     Column("Code"),
     Column("Host", least=12),
-    Column("Path", least=8, sacrifice=1),
-    Column("Agent", least=6, sacrifice=4),
-    Column("Type", sacrifice=3),
-    Column("Size", align="right", sacrifice=2),
-    Column("Time", sacrifice=6),
+    Column("Path", least=14, sacrifice=1),
+    Column("Agent", least=6, sacrifice=6),
+    Column("Type", sacrifice=5),
+    Column("Size", align="right", sacrifice=4),
+    Column("Time", sacrifice=3),
 )
 
 # A product of a User-Agent (RFC 9110, 10.1.5): `claude-cli/2.1`, but also `Anthropic/Python 1.2`.

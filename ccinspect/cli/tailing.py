@@ -20,7 +20,7 @@ from ccinspect.store.schema import open_for_reading
 from ccinspect.store.selection import Selection
 
 # What a line can count on before any flow is known: id, method, code, host, path, agent, type, size, time.
-_USUAL_WIDTHS = (8, 7, 7, 28, 60, 12, 8, 5, 12)
+_USUAL_WIDTHS = (8, 6, 5, 28, 60, 12, 6, 5, 8)
 
 
 def tail(instance: Instance, chosen: Selection, filters: Sequence[str], as_json: bool) -> None:
