@@ -26,14 +26,20 @@ _SHOW_LAST_FROM = 20
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9-]{1,40})[ \t]+(\S.*)", re.DOTALL)
 _KNOWN_SCHEMES = {"bearer", "basic", "token", "digest", "apikey", "api-key", "key", "oauth", "negotiate", "dpop"}
-# In headers too: `;` and `,` part parameters there. A name may hold percent escapes (`api%5Fkey`).
-_PARAMETER = re.compile(
-    r"((?:[?&;#,{=]|^)[ \t]*)"
-    r"([^=&;#?,\s\"'<>%{]+(?:%[0-9A-Fa-f]{2}[^=&;#?,\s\"'<>%{]*)*)"
-    r"(=)(\"[^\"]*\"|[^&;#\s\"'<>]*)"
+# In headers too: `;` and `,` part parameters there. A name may hold percent escapes (`api%5Fkey`). Values are matched
+# only where the name is a secret's: else each would be read to its end once for every `=` before it.
+_PARAMETER = (
+    re.compile(
+        r"((?:[?&;#,{=]|^)[ \t]*)"
+        r"([^=&;#?,\s\"'<>%{]+(?:%[0-9A-Fa-f]{2}[^=&;#?,\s\"'<>%{]*)*)="
+    ),
+    re.compile(r"\"[^\"]*\"|[^&;#\s\"'<>]*"),
 )
 # The same in a URL that is itself a parameter (`?next=https%3A%2F%2Fhost%3Ftoken%3Dx`).
-_ENCODED = re.compile(r"(%3[fF]|%26|%23)((?:(?!%26|%3[dDfF])[^&=;#?\s]){1,100})(%3[dD])((?:(?!%26|%23)[^&;#\s\"'<>])*)")
+_ENCODED_PARAMETER = (
+    re.compile(r"(%3[fF]|%26|%23)((?:(?!%26|%3[dDfF])[^&=;#?\s]){1,100})%3[dD]"),
+    re.compile(r"(?:(?!%26|%23)[^&;#\s\"'<>])*"),
+)
 _USERINFO = re.compile(r"(?<=://)([^/?#\s\"'<>]+)@")
 # A name and what parts it from its value: `NAME=`, `name: `, `"name": `, `--name `.
 _NAME = re.compile(r"(?<![A-Za-z0-9_-])(-{0,2}[A-Za-z_][A-Za-z0-9_.-]*)([\"']?\s*[=:]\s*|\s+)")
@@ -117,7 +123,7 @@ class Redactor:
         if "=" in text:
             text = self._parameters(_PARAMETER, text)
         if "%3" in text:
-            text = self._parameters(_ENCODED, text)
+            text = self._parameters(_ENCODED_PARAMETER, text)
         if "@" in text:
             text = _USERINFO.sub(self._userinfo, text)
         return _SHAPES.sub(self._matched, text)
@@ -194,17 +200,19 @@ class Redactor:
         name, equals, value = text.partition("=")
         return f"{name}={self.secret(value.strip())}" if equals else self.secret(text.strip())
 
-    def _parameters(self, pattern: re.Pattern[str], text: str) -> str:
+    def _parameters(self, patterns: tuple[re.Pattern[str], re.Pattern[str]], text: str) -> str:
+        parameter, assigned = patterns
         parts: list[str] = []
         at = 0
         # From one character before: the `=` of a parameter may part the next one off, as in `?q=token=x`.
-        while match := pattern.search(text, max(0, at - 1)):
-            name, value = match[2], match[4]
-            parts.append(text[at : match.start(4)])
-            at = match.start(4)  # a value that is no secret may hold another URL
-            if names.is_secret_parameter(unquote_plus(name), len(value) >= names.LONG_VALUE):
-                parts.append(self._quoted(value))
-                at = match.end()
+        while match := parameter.search(text, max(0, at - 1)):
+            parts.append(text[at : match.end()])
+            at = match.end()
+            name = unquote_plus(match[2])
+            value = assigned.match(text, at) if names.is_secret_parameter(name, long_value=True) else None
+            if value and names.is_secret_parameter(name, long_value=len(value[0]) >= names.LONG_VALUE):
+                parts.append(self._quoted(value[0]))
+                at = value.end()
         return "".join(parts) + text[at:]
 
     def _quoted(self, value: str) -> str:

@@ -118,13 +118,16 @@ def open_for_writing(store_dir: Path) -> sqlite3.Connection:
     except (OSError, sqlite3.Error) as error:
         raise cannot_open(path, error) from error
     try:
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+        if version > len(MIGRATIONS):
+            raise _other_version(path, version)
         db.execute("PRAGMA auto_vacuum = INCREMENTAL")
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")
         db.execute("PRAGMA secure_delete = FAST")
         db.execute("PRAGMA cache_size = -4000")
         db.execute("PRAGMA journal_size_limit = 8000000")
-        _migrate(db, path)
+        _migrate(db, version)
     except sqlite3.Error as error:
         db.close()
         raise cannot_open(path, error) from error
@@ -164,10 +167,7 @@ def _empty() -> sqlite3.Connection:
     return db
 
 
-def _migrate(db: sqlite3.Connection, path: Path) -> None:
-    version = db.execute("PRAGMA user_version").fetchone()[0]
-    if version > len(MIGRATIONS):
-        raise _other_version(path, version)
+def _migrate(db: sqlite3.Connection, version: int) -> None:
     for number in range(version, len(MIGRATIONS)):
         db.execute("BEGIN IMMEDIATE")
         try:

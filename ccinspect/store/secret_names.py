@@ -40,7 +40,7 @@ _HARMLESS = re.compile(
     r"|token_?(?:count|counts|limit|limits|usage|type|budget|name|cost|rate|length|expiry|expires|expiration)(?:_|$)"
     r"|(?:secret|key|password|passwd|token|credentials?)_?(?:name|type|version|policy|status|length|file|path|dir"
     r"|helper|command|algorithm|format|size|env|vault_uri)(?:_|$)"
-    r"|(?:^|_)(?:public|cache|primary|foreign|sort|partition|surrogate|idempotency|routing|websocket|hot|row|object|dedup"
+    r"|(?:^|_)(?:public|cache|primary|foreign|sort|partition|surrogate|idempotency|routing|web_socket|websocket|hot|row|object|dedup"
     r"|deduplication|shortcut)_key$"
     r"|^access_control_|^(?:www|proxy)_authenticate$|ratelimit|rate_limit|(?:^|_)(?:no|oauth|use)_auth$"
 )

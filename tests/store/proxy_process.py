@@ -1,4 +1,7 @@
-"""A proxy to be killed: puts the flows that a test wants and says so. `python -m tests.store.proxy_process DIR COUNT`."""
+"""A proxy to be killed: puts flows, says the recorder's pid, and waits for its end.
+
+`python -m tests.store.proxy_process DIR NUMBER [--ready]`
+"""
 
 from __future__ import annotations
 

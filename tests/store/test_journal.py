@@ -153,7 +153,7 @@ def test_a_frame_for_which_there_is_no_memory_is_refused_whole(line: Line) -> No
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
     try:
-        with pytest.raises(OSError, match="no memory|large"):
+        with pytest.raises(OSError, match=r"no memory|large"):
             line.writer.append(bytes(5000))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -35,6 +35,16 @@ def flows(store_dir: Path, **selection: Any) -> list[dict[str, Any]]:
         return store.select(Selection(**selection))
 
 
+def contents(directory: Path) -> list[bytes]:
+    """The bytes of all files."""
+    return [path.read_bytes() for path in directory.rglob("*") if path.is_file()]
+
+
+def remove_database(directory: Path) -> None:
+    for path in directory.glob("flows.db*"):
+        path.unlink()
+
+
 def wait_for_exit(pid: int) -> None:
     """Wait for a process that is no child of ours."""
     try:
@@ -237,10 +247,10 @@ def test_with_bodies_none_no_content_is_written_anywhere(tmp_path: Path) -> None
                  "timestamp": 1.0, "content": big}
             )  # fmt: skip
             await recorder.flush(SECONDS)
-            seen.extend(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+            seen.extend(contents(tmp_path))
 
     asyncio.run(scenario())
-    seen += [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    seen += contents(tmp_path)
     assert not any(marker in data for data in seen)
     digest = hashlib.sha256(big).digest()
     assert not any(digest in data or digest.hex().encode() in data for data in seen)
@@ -448,7 +458,7 @@ def test_commands_are_answered_in_order_and_their_errors_are_ours(tmp_path: Path
             assert await recorder.command("clear", {"host": "a.example.com"}) == 1
             with pytest.raises(BadSelection, match="4xxx"):
                 await recorder.command("clear", {"status": "4xxx"})
-            with pytest.raises(BadSelection, match="limit|number"):
+            with pytest.raises(BadSelection, match="by number"):
                 await recorder.command("clear", {"limit": 1})
             with pytest.raises(BadSelection, match="colour"):
                 await recorder.command("clear", {"colour": "red"})
@@ -467,8 +477,7 @@ def test_a_database_removed_by_hand_is_begun_anew(tmp_path: Path) -> None:
         async with recording(tmp_path) as recorder:
             recorder.put(ended(flow(), b"x"))
             await recorder.flush(SECONDS)
-            for path in tmp_path.glob("flows.db*"):
-                path.unlink()
+            remove_database(tmp_path)
             recorder.put(ended(flow(), b"y"))
             assert await recorder.flush(SECONDS)
             assert recorder.stats()["lost_records"] == 0
