@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from ccinspect.paths import Paths, resolve_paths
 _CLIENTS = Path(__file__).parent / "clients"
 _PACE = 0.03
 _CLIENT_SECONDS = 120
+_KILL_ROUNDS = 100
 # What would lead a client elsewhere than to its built-in address, or the daemon to other settings.
 _REMOVED = ("CCINSPECT_", "ANTHROPIC_", "OPENAI_", "CLAUDE_CODE_")
 _PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
@@ -72,9 +74,9 @@ def run_demo() -> int:
         mode = _choose_mode(stage)
         failed = [command for command in _clients() if not _run_client(stage, mode, command)]
         _say(f"\n{len(provider.requests)} requests reached the provider. What ccinspect recorded:\n")
-        stage.call("flows", "list")
-    if failed:
-        _say(f"\n{len(failed)} of the clients above did not end well.")
+        listed = stage.call("flows", "list").returncode == 0
+    if failed or not listed:
+        _say("\nNot all of this went well: see above.")
         return 1
     _say(_NEXT)
     return 0
@@ -148,25 +150,37 @@ def _uninterrupted() -> Iterator[None]:
 
 
 def _strike(stage: _Stage, directory: Path) -> None:
-    """End the daemon, by force if need be, and remove all its files."""
+    """End the daemon and whatever else is still there, and remove all files."""
     with suppress(OSError, subprocess.SubprocessError):
         stage.call("stop", capture=True)
-    with suppress(OSError, ValueError):
-        _kill_if_alive(int(stage.paths.lock_file.read_text()), stage.paths.config_dir)
+    # An interrupted start may have left a daemon that does not listen yet, so that `stop` did not find it.
+    for _ in range(_KILL_ROUNDS):
+        if not _kill_all_that_know(directory):
+            break
+        time.sleep(0.05)
     shutil.rmtree(stage.paths.runtime_dir, ignore_errors=True)
     shutil.rmtree(directory, ignore_errors=True)
 
 
-def _kill_if_alive(pid: int, config_dir: Path) -> None:
-    """Kill the daemon that still has our directory on its command line; the number may belong to another by now."""
-    if os.fsencode(config_dir) in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
-        os.kill(pid, signal.SIGKILL)
+def _kill_all_that_know(directory: Path) -> int:
+    """Kill the processes that have our directory's name in their command line or environment; returns how many."""
+    name = os.fsencode(directory)
+    killed = 0
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            with suppress(OSError):
+                if name in (entry / "cmdline").read_bytes() or name in (entry / "environ").read_bytes():
+                    os.kill(int(entry.name), signal.SIGKILL)
+                    killed += 1
+    return killed
 
 
 def _start_daemon(stage: _Stage) -> None:
     started = stage.call("start", "--detach", capture=True)
     if started.returncode:
-        raise StartFailed(f"the demonstration's daemon did not start: {started.stderr.strip()}")
+        message, _, hint = started.stderr.strip().partition("\n")
+        reason = message.removeprefix("ccinspect: ")
+        raise StartFailed(f"the demonstration's daemon did not start: {reason}", hint.strip())
     status = json.loads(stage.call("status", "--json", capture=True).stdout)
     _say(f"daemon    process {status['pid']}, mitmweb at {status['inspector']['url']}")
 

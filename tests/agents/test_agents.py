@@ -90,10 +90,10 @@ def test_claude_code_runs_a_tool(user_daemon: Daemon, provider: Provider, workpl
     assert any("tool_result" in json.dumps(turn["messages"]) for turn in turns)
 
 
-def test_claude_code_fails_as_it_would_without_us(user_daemon: Daemon, provider: Provider, workplace: Path) -> None:
-    refusal = {"type": "error", "error": {"type": "authentication_error", "message": "invalid x-api-key"}}
+def test_a_refusal_reaches_claude_code(user_daemon: Daemon, provider: Provider, workplace: Path) -> None:
+    refusal = {"type": "error", "error": {"type": "invalid_request_error", "message": "no, never"}}
     for _ in range(20):
-        provider.answer_with(json_answer(401, refusal), when=lambda request: request.path == "/v1/messages")
+        provider.answer_with(json_answer(400, refusal), when=lambda request: request.path == "/v1/messages")
     claude = install("claude-code")
     done = user_daemon.run(
         "run", "--inspect", "--", str(claude), "-p", "hello", env=CLAUDE_ENVIRONMENT, cwd=workplace, timeout=180
@@ -101,7 +101,7 @@ def test_claude_code_fails_as_it_would_without_us(user_daemon: Daemon, provider:
     assert done.returncode == 1
     flows = assert_all_recorded(user_daemon, provider, "api.anthropic.com")
     statuses = {flow["response"]["status_code"] for flow in flows if flow["request"]["path"].startswith("/v1/messages")}
-    assert statuses == {401}
+    assert statuses == {400}
 
 
 @pytest.mark.parametrize(
