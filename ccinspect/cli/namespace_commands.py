@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import contextlib
+import sys
+from typing import Annotated, Any
 
 import typer
 
 from ccinspect.cli.output import say, write, write_json
+from ccinspect.cli.usage import UsageMistake
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -19,23 +22,23 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="namespace")
 
 
-def status(context: typer.Context, json: Json = False) -> int:
+def status(json: Json = False) -> int:
     """Show what a jail on this machine would be made of, and what it does not stop.
 
-    Starts nothing. The exit code is 1 when a jail cannot be built here.
+    Builds nothing. The exit code is 1 when a jail cannot be built here.
     """
     from ccinspect.cli import namespace
 
-    found = namespace.static_report(context.obj)
-    if json:
-        write_json(found)
-    else:
-        for line in namespace.report_lines(found):
-            write(line)
-    return 0 if found["usable"] else 1
+    return _show(namespace.static_report(), json)
 
 
-def doctor(context: typer.Context, json: Json = False) -> int:
+def doctor(
+    context: typer.Context,
+    url: Annotated[
+        str, typer.Option(metavar="URL", help="Where TLS is tried; each runtime found sends it one GET.")
+    ] = "https://api.anthropic.com/",
+    json: Json = False,
+) -> int:
     """Build a real jail, try everything in it, and show how to mend what fails.
 
     Tries DNS, TCP, TLS with each runtime found on PATH, IPv6, loopback both ways, and to escape. The exit code is 1
@@ -43,13 +46,20 @@ def doctor(context: typer.Context, json: Json = False) -> int:
     """
     from ccinspect.cli import namespace
 
-    found = namespace.live_report(context.obj)
-    if json:
-        write_json(found)
+    if not url.startswith("https://"):
+        raise UsageMistake.of(context, "--url needs a URL that begins with https://")
+    return _show(namespace.live_report(context.obj, url), json)
+
+
+def _show(report: dict[str, Any], as_json: bool) -> int:
+    from ccinspect.cli.namespace import report_lines
+
+    if as_json:
+        write_json(report)
     else:
-        for line in namespace.report_lines(found):
+        for line in report_lines(report):
             write(line)
-    return 0 if found["usable"] else 1
+    return 0 if report["usable"] else 1
 
 
 def wireguard_config(context: typer.Context, json: Json = False) -> None:
@@ -60,10 +70,12 @@ def wireguard_config(context: typer.Context, json: Json = False) -> None:
     """
     from ccinspect.cli import namespace
 
-    with namespace.open_tunnel(context.obj) as tunnel:
+    with namespace.open_tunnel(context.obj) as tunnel, contextlib.suppress(KeyboardInterrupt):
         if json:
             write_json(tunnel.as_json())
         else:
             write(tunnel.as_config())
+        sys.stdout.flush()
         say(f"ccinspect: run {tunnel.run_id}: the tunnel is open until Ctrl-C")
         tunnel.wait()
+        say("ccinspect: the daemon has stopped, and the tunnel with it")

@@ -43,8 +43,8 @@ def execute(instance: Instance, options: RunOptions) -> int:
             "the current directory no longer exists", "change to one that does, then run it again"
         ) from error
     # The run lives as long as this connection: the daemon takes the run's listener away when we die.
-    with _connect(instance) as client:
-        answer = client.call(protocol.RUN_START, **_description(options, cwd, os.environ))
+    with connect(instance) as client:
+        answer = client.call(protocol.RUN_START, **describe(options, cwd, os.environ))
         status: int | None = None
         try:
             status = _run_command(options, answer, os.environ, instance.paths.data_dir / "bundles")
@@ -52,11 +52,15 @@ def execute(instance: Instance, options: RunOptions) -> int:
             status = error.exit_code
             raise
         finally:
-            _end(client, str(answer["run_id"]), status)
+            end_run(client, str(answer["run_id"]), status)
     return status
 
 
-def _connect(instance: Instance) -> ControlClient:
+def connect(instance: Instance) -> ControlClient:
+    """Connect to the daemon, which is started when none runs and the settings allow it.
+
+    Raises DaemonNotRunning, or what keeps it from starting.
+    """
     try:
         return ControlClient.connect(instance.paths.control_socket)
     except DaemonNotRunning:
@@ -69,7 +73,8 @@ def _connect(instance: Instance) -> ControlClient:
     return connect_or_spawn(instance)
 
 
-def _description(options: RunOptions, cwd: str, environ: Mapping[str, str]) -> dict[str, Any]:
+def describe(options: RunOptions, cwd: str, environ: Mapping[str, str]) -> dict[str, Any]:
+    """The parameters of `run.start`."""
     try:
         user = pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
@@ -98,10 +103,10 @@ def _run_command(options: RunOptions, answer: dict[str, Any], environ: Mapping[s
         from ccinspect.jail.session import JailSettings, Tunnel
 
         tunnel, settings = Tunnel.from_json(answer["tunnel"]), JailSettings.from_json(answer["jail"])
-        return run_jailed(command, tunnel, settings, Path(answer["ca_cert"]), inner, report=_report)
+        return run_jailed(command, tunnel, settings, Path(answer["ca_cert"]), inner, report=report)
     if options.mode == "proxy":
         inner |= _trust(Path(answer["ca_cert"]), Path(answer["host_bundle"]), bundles, environ)
-    return run_plain(command, inner | answer["env"], _report)
+    return run_plain(command, inner | answer["env"], report)
 
 
 def _trust(ca_cert: Path, host_bundle: Path, bundles: Path, environ: Mapping[str, str]) -> dict[str, str]:
@@ -118,11 +123,12 @@ def _trust(ca_cert: Path, host_bundle: Path, bundles: Path, environ: Mapping[str
     return trust_environment(ca_cert, bundle, environ)
 
 
-def _report(text: str) -> None:
+def report(text: str) -> None:
+    """What a jail has to say while it runs."""
     say(f"ccinspect: {text}")
 
 
-def _end(client: ControlClient, run_id: str, status: int | None) -> None:
+def end_run(client: ControlClient, run_id: str, status: int | None) -> None:
     """Tell the daemon how it ended. That it cannot be told must not change the command's exit status."""
     # The prompt must come back even if the daemon is busy storing: what was handed over is not lost by not waiting.
     client.set_timeout(END_TIMEOUT)

@@ -26,7 +26,13 @@ def post(daemon: Daemon, path: str) -> bytes:
 @contextmanager
 def tailing(daemon: Daemon, *words: str) -> Iterator[subprocess.Popen[bytes]]:
     """`flows tail` that has subscribed: the first flow, of a request made for this, has come through."""
-    with daemon.popen(daemon.argv("flows", "tail", *words), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    # Lines must come at once, also where Python would keep them back.
+    with daemon.popen(
+        daemon.argv("flows", "tail", *words),
+        env={"PYTHONUNBUFFERED": ""},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
         try:
             yield process
         finally:
