@@ -46,14 +46,16 @@ class ControlServer:
 
     async def start(self) -> None:
         """Listen; a socket that a killed daemon left behind is replaced (the caller holds the daemon's lock)."""
-        with contextlib.suppress(FileNotFoundError):
-            self._path.unlink()
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        with protocol.socket_address(self._path) as address:
+        fresh = self._path.with_suffix(".new")
+        with contextlib.suppress(FileNotFoundError):
+            fresh.unlink()
+        with protocol.socket_address(fresh) as address:
             listener.bind(address)
-        # Before listen(): nobody can have connected yet.
-        self._path.chmod(0o600)
+        fresh.chmod(0o600)
         self._server = await asyncio.start_unix_server(self._serve, sock=listener, limit=protocol.MAX_LINE)
+        # Under its name there is never a socket that nobody listens on yet: one of those is a dead daemon's.
+        fresh.rename(self._path)
 
     async def stop(self) -> None:
         if self._server is not None:
