@@ -5,7 +5,7 @@ from __future__ import annotations
 
 def main() -> None:
     """Run the command line; the heavy imports happen inside the command that needs them."""
-    from ccinspect.cli.app import main as run
+    from ccinspect.cli.main import main as run
 
     run()
 

@@ -70,7 +70,9 @@ class DaemonConfig(Block):
     log_format: Literal["human", "json"] = Field(
         "human", description="How log lines are written: for people, or one JSON object a line."
     )
-    log_max_bytes: Size = Field(5_000_000, description="Size at which the log file is rotated; three old ones are kept.")
+    log_max_bytes: Size = Field(
+        5_000_000, description="Size at which the log file is rotated; three old ones are kept."
+    )
     journald: bool = Field(False, description="Also send log lines to the systemd journal.")
 
 

@@ -1,0 +1,36 @@
+# `make demo` and `make test` are all a newcomer needs: each sets up what is missing first.
+PYTHON := .venv/bin/python
+PYTEST_ARGS ?=
+
+.PHONY: help setup demo test lint bench docs test-vm
+
+help:
+	@echo 'make demo      set up, then watch a jailed client being captured'
+	@echo 'make test      set up, then run all tests'
+	@echo 'make lint      style and types'
+	@echo 'make bench     measure; prints the table of docs/benchmarks.md'
+	@echo 'make docs      generate the reference pages of docs/'
+	@echo 'make test-vm   the jail on kernel WireGuard, in a virtual machine'
+
+setup:
+	@scripts/setup.sh
+
+demo: setup
+	@$(PYTHON) -m ccinspect demo
+
+test:
+	@scripts/setup.sh test
+	$(PYTHON) -m pytest $(PYTEST_ARGS)
+
+lint: setup
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m mypy
+
+bench: setup
+	$(PYTHON) -m bench.run
+
+docs: setup
+	$(PYTHON) scripts/docs.py
+
+test-vm: setup
+	tests/vm/run.sh

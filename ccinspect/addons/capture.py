@@ -1,0 +1,98 @@
+"""One flow's capture: its record so far, and the sinks its bodies run into."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Protocol
+
+from mitmproxy import flow
+
+from ccinspect.addons.records import Record, client_record, error_record, server_record
+from ccinspect.addons.sources import Listener
+
+
+class Sink(Protocol):
+    """Where the bytes of one body go; the store's recorder makes them."""
+
+    size: int
+
+    def feed(self, chunk: bytes) -> None: ...
+
+    def finish(self) -> Any: ...
+
+
+class Counter:
+    """A sink that only counts: the pieces of raw streams are recorded one by one, as messages."""
+
+    def __init__(self) -> None:
+        self.size = 0
+
+    def feed(self, chunk: bytes) -> None:
+        self.size += len(chunk)
+
+    def finish(self) -> None:
+        return None
+
+
+class Capture:
+    """Collects what is known of one flow until it ends. Lives in the inspector's table, keyed by flow id."""
+
+    __slots__ = (
+        "client_request",
+        "flow",
+        "listener",
+        "opaque",
+        "request",
+        "request_sink",
+        "response_sink",
+        "run",
+        "seq",
+    )
+
+    def __init__(self, captured: flow.Flow, listener: Listener, run: str | None) -> None:
+        self.flow = captured
+        self.listener = listener
+        self.run = run
+        self.opaque = False
+        self.request: Record | None = None
+        self.client_request: Record | None = None
+        self.request_sink: Sink | None = None
+        self.response_sink: Sink | None = None
+        self.seq = 0
+
+    def record(self, state: str, response: Record | None = None, hint: str | None = None) -> Record:
+        """The flow record of docs/architecture.md as far as it is known."""
+        captured = self.flow
+        ended = state != "started"
+        return {
+            "id": captured.id,
+            "type": captured.type,
+            "source": self.listener.kind,
+            "run": self.run,
+            "state": state,
+            "opaque": self.opaque,
+            "hint": hint,
+            "client_conn": client_record(captured.client_conn),
+            "server_conn": server_record(captured.server_conn) if ended else None,
+            "request": self.request,
+            "client_request": self.client_request,
+            "response": response,
+            "client_response": None,
+            "error": error_record(captured.error),
+            "timing": {
+                "started_at": captured.timestamp_created,
+                "ended_at": time.time() if ended else None,
+                "first_byte_at": response.get("timestamp_start") if response else None,
+            },
+            "sizes": {
+                "request": self.request_sink.size if self.request_sink else 0,
+                "response": self.response_sink.size if self.response_sink else 0,
+            },
+        }
+
+    def finish_bodies(self) -> tuple[Any, Any]:
+        """Close both sinks; each is bytes, a spool reference, or None."""
+        return (
+            self.request_sink.finish() if self.request_sink else None,
+            self.response_sink.finish() if self.response_sink else None,
+        )

@@ -1,0 +1,126 @@
+"""Where connections really go: the `connect_to` map, and the addresses a jailed program must not reach.
+
+Names in the map are also answered to DNS queries that come through a tunnel, with addresses of 198.18.0.0/15 (set
+aside by RFC 2544 for benchmarks, never routed), so that a jailed program needs no working resolver to reach them.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from dataclasses import dataclass
+
+from mitmproxy import dns
+from mitmproxy.proxy import server_hooks
+
+from ccinspect.addons import hints
+from ccinspect.addons.sources import Sources
+
+_FIRST_ADDRESS = ipaddress.IPv4Address("198.18.0.1")
+_ANSWER_TTL = 60
+
+
+@dataclass(frozen=True)
+class Target:
+    """One entry of `connect_to`; a missing part means "any" on the left and "the same" on the right."""
+
+    host: str
+    port: int | None
+    to_host: str
+    to_port: int | None
+
+
+def parse_connect_to(entries: dict[str, str]) -> list[Target]:
+    """Read `HOST[:PORT]: HOST[:PORT]` entries. Raises ValueError naming the entry."""
+    targets = []
+    for left, right in entries.items():
+        try:
+            host, port = _split(left)
+            to_host, to_port = _split(right)
+        except ValueError as error:
+            raise ValueError(f"connect_to `{left}: {right}`: {error}") from error
+        targets.append(Target(host.lower().rstrip("."), port, to_host or host, to_port))
+    return targets
+
+
+def _split(text: str) -> tuple[str, int | None]:
+    host, colon, port = text.strip().rpartition(":")
+    if not colon or port.endswith("]"):
+        return text.strip().strip("[]"), None
+    if port and not (port.isdigit() and int(port) < 65536):
+        raise ValueError(f"{port!r} is not a port")
+    return host.strip("[]"), int(port) if port else None
+
+
+class ConnectTo:
+    """Addon: redirects connections by name, answers DNS for those names, guards the host's own addresses."""
+
+    name = "ccinspect_connect_to"
+
+    def __init__(self, sources: Sources, targets: list[Target]) -> None:
+        self.sources = sources
+        self.targets = targets
+        names = sorted({target.host for target in targets if target.host})
+        self.address_of = {name: str(_FIRST_ADDRESS + index) for index, name in enumerate(names)}
+        self.name_of = {address: name for name, address in self.address_of.items()}
+        self.asked_for: dict[str, tuple[str, int]] = {}
+        """Where connections that are being opened were meant to go, by connection id."""
+
+    def dns_request(self, flow: dns.DNSFlow) -> None:
+        question = flow.request.question
+        if question is None or self.sources.of(flow.client_conn).kind != "wireguard":
+            return
+        address = self.address_of.get(question.name.lower().rstrip("."))
+        if address is None:
+            return
+        answers = []
+        if question.type == dns.types.A:
+            packed = ipaddress.IPv4Address(address).packed
+            answers = [dns.ResourceRecord(question.name, question.type, question.class_, _ANSWER_TTL, packed)]
+        # Other types (AAAA, HTTPS) get an empty answer: the name exists, but only with an IPv4 address.
+        flow.response = flow.request.succeed(answers)
+
+    def server_connect(self, data: server_hooks.ServerConnectionHookData) -> None:
+        if not data.server.address:
+            return
+        host, port = data.server.address[:2]
+        name = self.name_of.get(host, host)
+        for target in self.targets:
+            if target.host in ("", name.lower().rstrip(".")) and target.port in (None, port):
+                self.asked_for[data.server.id] = (name, port)
+                data.server.address = (target.to_host, target.to_port or port)
+                return
+        if name != host:
+            data.server.address = (name, port)
+        elif self.sources.of(data.client).kind == "wireguard" and is_own_address(host):
+            data.server.error = f"refused: {hints.OWN_ADDRESS}"
+
+    def server_connected(self, data: server_hooks.ServerConnectionHookData) -> None:
+        # From here on the connection stands for the place that was asked for: mitmproxy shows that address, and
+        # looks for it when the next request could use the same connection. `peername` tells the truth.
+        asked = self.asked_for.pop(data.server.id, None)
+        if asked is not None:
+            # mitmproxy forbids this on an open connection, lest somebody believes that it goes elsewhere now.
+            object.__setattr__(data.server, "address", asked)
+
+    server_connect_error = server_connected
+
+
+def is_own_address(host: str) -> bool:
+    """Say whether packets to this IP address would stay on this machine; names are not resolved."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    if address.is_loopback or address.is_unspecified or address.is_multicast:
+        return True
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    try:
+        # The kernel lets a socket be bound to the machine's own addresses only.
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.bind((str(address), 0))
+    except OSError:
+        return False
+    return True

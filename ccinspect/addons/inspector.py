@@ -1,0 +1,296 @@
+"""The inspector: records every flow, holds none of them up.
+
+Bodies are teed chunk by chunk into sinks of the store's recorder. Both directions are always streamed, so that nothing
+waits for a whole body; only answers made by ourselves (a 501, say) are buffered by mitmproxy.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter as Counts
+from collections.abc import Callable
+from typing import Any
+
+from mitmproxy import connection, dns, flow, http, tcp, tls, udp
+from mitmproxy.proxy import server_hooks
+from mitmproxy.websocket import WebSocketMessage
+
+from ccinspect.addons import hints, records
+from ccinspect.addons.capture import Capture, Counter, Sink
+from ccinspect.addons.sources import Listener, Sources
+from ccinspect.store.recorder import Recorder
+
+# Messages of WebSocket, TCP and UDP flows that stay in memory for mitmweb; all of them are in the store.
+KEPT_MESSAGES = 200
+
+
+class Inspector:
+    """Addon: one record per flow, whatever its protocol and however it ends."""
+
+    name = "ccinspect_inspector"
+
+    def __init__(self, recorder: Recorder, sources: Sources, publish: Callable[[dict[str, Any]], None]) -> None:
+        self.recorder = recorder
+        self.sources = sources
+        self.publish = publish
+        self.captures: dict[str, Capture] = {}
+        self.connections: dict[str, _Connection] = {}
+        self.counts: Counts[str] = Counts()
+        """Flows that have ended, by run."""
+
+    def take_count(self, run: str) -> int:
+        """How many flows of a run were recorded; asked once, when it ends."""
+        return self.counts.pop(run, 0)
+
+    def client_connected(self, client: connection.Client) -> None:
+        listener = self.sources.of(client)
+        self.connections[client.id] = _Connection(listener, listener.run)
+
+    def client_disconnected(self, client: connection.Client) -> None:
+        state = self.connections.pop(client.id, None)
+        if state is None:
+            return
+        for flow_id in list(state.open_flows):
+            capture = self.captures[flow_id]
+            if not capture.flow.error:
+                capture.flow.error = flow.Error("connection closed before the flow was complete")
+            self._end(capture, records_response(capture.flow))
+        if client.tls_established and not state.flows and state.listener.kind != "reverse":
+            self._record_handshake(client, state, hints.SILENT_AFTER_HANDSHAKE, None)
+
+    def http_connect(self, captured: http.HTTPFlow) -> None:
+        self._attribute_by_credentials(captured)
+
+    def tls_failed_client(self, data: tls.TlsData) -> None:
+        client = data.conn
+        state = self.connections.get(client.id)
+        if state and isinstance(client, connection.Client):
+            self._record_handshake(client, state, hints.REFUSES_CA, client.error, data.context.server)
+
+    def server_connect_error(self, data: server_hooks.ServerConnectionHookData) -> None:
+        # Behind the tunnel a connection that fails never becomes a flow of mitmproxy's; it is one for us.
+        state = self.connections.get(data.client.id)
+        if state and not state.flows and state.listener.kind == "wireguard":
+            attempt = tcp.TCPFlow(data.client, data.server)
+            attempt.error = flow.Error(data.server.error or "cannot connect")
+            self._end(self._begin(attempt))
+
+    def requestheaders(self, captured: http.HTTPFlow) -> None:
+        snapshot = captured.metadata.pop("ccinspect.client_request", None)
+        if "proxy-authorization" in captured.request.headers or "proxy-connection" in captured.request.headers:
+            snapshot = snapshot or records.request_record(captured.request)
+            self._attribute_by_credentials(captured)
+            captured.request.headers.pop("proxy-connection", None)
+        capture = self._begin(captured, run=captured.metadata.pop("ccinspect.run", None))
+        capture.request = records.request_record(captured.request)
+        capture.client_request = snapshot if snapshot != capture.request else None
+        capture.request_sink = self.recorder.new_body()
+        if captured.response is None:
+            captured.request.stream = _tee(capture.request_sink)
+        self.recorder.put({"kind": "flow_started", "flow": capture.record("started")})
+
+    def responseheaders(self, captured: http.HTTPFlow) -> None:
+        capture = self.captures.get(captured.id)
+        if capture is not None and captured.response is not None:
+            capture.response_sink = self.recorder.new_body()
+            captured.response.stream = _tee(capture.response_sink)
+
+    def response(self, captured: http.HTTPFlow) -> None:
+        # A WebSocket's flow goes on until websocket_end.
+        if captured.websocket is None:
+            self._end_http(captured)
+
+    def error(self, captured: http.HTTPFlow) -> None:
+        self._end_http(captured)
+
+    def websocket_message(self, captured: http.HTTPFlow) -> None:
+        capture = self.captures.get(captured.id)
+        if capture is not None and captured.websocket is not None:
+            message: WebSocketMessage = captured.websocket.messages[-1]
+            self._message(capture, message, "text" if message.is_text else "binary")
+            _trim(captured.websocket.messages)
+
+    def websocket_end(self, captured: http.HTTPFlow) -> None:
+        self._end_http(captured)
+
+    def tcp_start(self, captured: tcp.TCPFlow | udp.UDPFlow) -> None:
+        capture = self._begin(captured)
+        self.recorder.put({"kind": "flow_started", "flow": capture.record("started")})
+
+    def tcp_message(self, captured: tcp.TCPFlow | udp.UDPFlow) -> None:
+        capture = self.captures.get(captured.id)
+        if capture is None:
+            return
+        message = captured.messages[-1]
+        if capture.seq == 0 and message.from_client:
+            self._look_at_opening(capture, message.content)
+        self._message(capture, message, captured.type)
+        _trim(captured.messages)
+
+    def tcp_end(self, captured: tcp.TCPFlow | udp.UDPFlow) -> None:
+        capture = self.captures.get(captured.id)
+        if capture is not None:
+            self._end(capture)
+
+    tcp_error = tcp_end
+    udp_start, udp_message, udp_end, udp_error = tcp_start, tcp_message, tcp_end, tcp_end
+
+    def dns_request(self, captured: dns.DNSFlow) -> None:
+        capture = self._begin(captured)
+        capture.request = records.dns_request_record(captured.request)
+        self.recorder.put({"kind": "flow_started", "flow": capture.record("started")})
+
+    def dns_response(self, captured: dns.DNSFlow) -> None:
+        capture = self.captures.get(captured.id)
+        if capture is not None:
+            self._end(capture, records_response(captured))
+
+    dns_error = dns_response
+
+    def _begin(self, captured: flow.Flow, run: str | None = None) -> Capture:
+        state = self.connections.get(captured.client_conn.id)
+        if state is None:
+            # Replays from mitmweb have no live connection.
+            state = _Connection(self.sources.of(captured.client_conn), None)
+        state.flows += 1
+        state.open_flows.add(captured.id)
+        capture = self.captures[captured.id] = Capture(captured, state.listener, run or state.run)
+        if isinstance(captured, tcp.TCPFlow | udp.UDPFlow):
+            host, port = (captured.server_conn.address or ("", 0))[:2]
+            capture.request = {"host": host, "port": port, "pretty_host": captured.client_conn.sni or host}
+            capture.request_sink, capture.response_sink = Counter(), Counter()
+        return capture
+
+    def _end_http(self, captured: http.HTTPFlow) -> None:
+        capture = self.captures.get(captured.id)
+        if capture is None:
+            return
+        capture.request = records.request_record(captured.request)
+        response = captured.response
+        if response is not None and capture.response_sink is None:
+            capture.response_sink = self.recorder.new_body()
+        for message, sink in ((captured.request, capture.request_sink), (response, capture.response_sink)):
+            # What mitmproxy buffered, because we answered ourselves, did not run through the tee.
+            if message is not None and sink is not None and not sink.size and message.raw_content:
+                sink.feed(message.raw_content)
+        self._end(capture, records_response(captured))
+
+    def _end(self, capture: Capture, response: records.Record | None = None) -> None:
+        captured = capture.flow
+        self.captures.pop(captured.id, None)
+        state = self.connections.get(captured.client_conn.id)
+        if state is not None:
+            state.open_flows.discard(captured.id)
+        hint = hints.hint_for(captured.error.msg) if captured.error else None
+        record = capture.record("error" if captured.error else "complete", response, hint)
+        request_body, response_body = capture.finish_bodies()
+        self.recorder.put(
+            {"kind": "flow_ended", "flow": record, "request_body": request_body, "response_body": response_body}
+        )
+        if isinstance(captured, http.HTTPFlow):
+            # For mitmweb: the streams left mitmproxy's own messages empty.
+            if isinstance(request_body, bytes):
+                captured.request.data.content = request_body
+            if isinstance(response_body, bytes) and captured.response is not None:
+                captured.response.data.content = response_body
+        self._told(record)
+
+    def _told(self, record: records.Record) -> None:
+        if record["run"]:
+            self.counts[record["run"]] += 1
+        self.publish(record)
+
+    def _message(self, capture: Capture, message: Any, kind: str) -> None:
+        content: bytes = message.content
+        if kind in ("tcp", "udp"):
+            counter = capture.request_sink if message.from_client else capture.response_sink
+            if counter is not None:
+                counter.feed(content)
+        if not capture.opaque:
+            self.recorder.put(
+                {
+                    "kind": "message",
+                    "flow_id": capture.flow.id,
+                    "seq": capture.seq,
+                    "from_client": message.from_client,
+                    "type": kind,
+                    "timestamp": message.timestamp,
+                    "content": content,
+                }
+            )
+        capture.seq += 1
+
+    def _look_at_opening(self, capture: Capture, data: bytes) -> None:
+        """A TLS record on a connection that was not intercepted: the host is passed through, only sizes are ours."""
+        if data[:2] != b"\x16\x03":
+            return
+        capture.opaque = True
+        with contextlib.suppress(ValueError):
+            from mitmproxy.proxy.layers.tls import parse_client_hello
+
+            hello = parse_client_hello(data)
+            if hello is not None and hello.sni and capture.request is not None:
+                capture.request["pretty_host"] = hello.sni
+
+    def _record_handshake(
+        self,
+        client: connection.Client,
+        state: _Connection,
+        hint: str,
+        error: str | None,
+        server: connection.Server | None = None,
+    ) -> None:
+        state.flows += 1
+        attempt = tcp.TCPFlow(client, server or connection.Server(address=None))
+        if error:
+            attempt.error = flow.Error(error)
+        capture = Capture(attempt, state.listener, state.run)
+        capture.opaque = True
+        host, port = (attempt.server_conn.address or client.sockname or ("", 0))[:2]
+        capture.request = {"host": host, "port": port, "pretty_host": client.sni or host}
+        record = capture.record("error" if error else "complete", hint=hint)
+        record["type"] = "tls"
+        self.recorder.put({"kind": "flow_ended", "flow": record, "request_body": None, "response_body": None})
+        self._told(record)
+
+    def _attribute_by_credentials(self, captured: http.HTTPFlow) -> None:
+        """Find the run by its proxy credentials, which go no further than us."""
+        credentials = captured.request.headers.pop("proxy-authorization", None)
+        state = self.connections.get(captured.client_conn.id)
+        if credentials and state is not None:
+            state.run = self.sources.run_of_credentials(credentials) or state.run
+
+
+class _Connection:
+    """What is known of a client connection."""
+
+    __slots__ = ("flows", "listener", "open_flows", "run")
+
+    def __init__(self, listener: Listener, run: str | None) -> None:
+        self.listener = listener
+        self.run = run
+        self.flows = 0
+        self.open_flows: set[str] = set()
+
+
+def _tee(sink: Sink) -> Callable[[bytes], bytes]:
+    feed = sink.feed
+
+    def tee(chunk: bytes) -> bytes:
+        feed(chunk)
+        return chunk
+
+    return tee
+
+
+def _trim(messages: list[Any]) -> None:
+    if len(messages) > KEPT_MESSAGES:
+        del messages[: KEPT_MESSAGES // 2]
+
+
+def records_response(captured: flow.Flow) -> records.Record | None:
+    if isinstance(captured, http.HTTPFlow) and captured.response is not None:
+        return records.response_record(captured.response)
+    if isinstance(captured, dns.DNSFlow) and captured.response is not None:
+        return records.dns_response_record(captured.response)
+    return None

@@ -1,0 +1,99 @@
+"""Entry of the command line: the quick ways past typer, and the one place where errors become words and exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ccinspect.cli.instance import Instance
+from ccinspect.cli.output import report_error
+from ccinspect.errors import CcinspectError
+
+EXIT_INTERRUPTED = 130
+EXIT_BROKEN_PIPE = 141
+
+
+def main() -> None:
+    """Run `sys.argv` and exit."""
+    sys.exit(dispatch(sys.argv[1:]))
+
+
+def dispatch(arguments: Sequence[str]) -> int:
+    """Run one command line; returns its exit status."""
+    try:
+        status = _run(arguments)
+        sys.stdout.flush()
+        return status
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # As with `ccinspect flows list | head`: whoever read us has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_BROKEN_PIPE
+    except Exception as error:
+        if _global_options(arguments)[0].verbose:
+            import traceback
+
+            traceback.print_exc()
+        return _explain(error)
+
+
+def _explain(error: Exception) -> int:
+    if isinstance(error, CcinspectError):
+        report_error(error)
+        return error.exit_code
+    report_error(
+        CcinspectError(
+            f"internal error: {type(error).__name__}: {error}",
+            "`ccinspect --verbose ...` shows where; please report it",
+        )
+    )
+    return 1
+
+
+def _run(arguments: Sequence[str]) -> int:
+    quick = _quick_command(arguments)
+    if quick is not None:
+        return quick()
+    from ccinspect.cli.app import run_app
+
+    return run_app(arguments)
+
+
+def _quick_command(arguments: Sequence[str]) -> Callable[[], int] | None:
+    """`run` and `start` without typer: the first has to be fast, the second has to stay small in memory."""
+    instance, rest = _global_options(arguments)
+    if rest[:1] == ["run"]:
+        from ccinspect.cli.run_options import parse_quickly
+
+        options = parse_quickly(rest[1:], os.environ)
+        if options is not None:
+            from ccinspect.cli.running import execute
+
+            return lambda: execute(instance, options)
+    if rest == ["start"]:
+        from ccinspect.cli.starting import start_in_foreground
+
+        return lambda: start_in_foreground(instance)
+    return None
+
+
+def _global_options(arguments: Sequence[str]) -> tuple[Instance, list[str]]:
+    """Take the plain spellings of the global options off the front."""
+    rest = list(arguments)
+    config: Path | None = None
+    verbose = False
+    while rest:
+        if rest[0] == "--verbose":
+            verbose = True
+            del rest[0]
+        elif rest[0] == "--config" and len(rest) > 1 and rest[1]:
+            config = Path(rest[1])
+            del rest[:2]
+        elif rest[0].startswith("--config=") and rest[0] != "--config=":
+            config = Path(rest.pop(0).removeprefix("--config="))
+        else:
+            break
+    return Instance(config, verbose), rest

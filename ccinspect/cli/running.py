@@ -1,0 +1,141 @@
+"""`ccinspect run`: register the run, run the command as if directly, end the run (standard library only)."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ccinspect.cli.gitinfo import git_info
+from ccinspect.cli.instance import Instance
+from ccinspect.cli.output import DIM, say
+from ccinspect.cli.run_options import RunOptions
+from ccinspect.cli.text import count
+from ccinspect.control import protocol
+from ccinspect.control.client import ControlClient
+from ccinspect.errors import CcinspectError, DaemonNotRunning, RunError
+from ccinspect.paths import make_private_dir
+
+RUN_ID_ENV = "CCINSPECT_RUN_ID"
+END_TIMEOUT = 5.0
+# Where clients look for their provider. A value that the user had already set becomes the run's upstream.
+BASE_URL_VARIABLES = (
+    "ANTHROPIC_BASE_URL",
+    "OPENAI_BASE_URL",
+    "OPENAI_API_BASE",
+    "GOOGLE_GEMINI_BASE_URL",
+    "OLLAMA_HOST",
+)
+
+
+def execute(instance: Instance, options: RunOptions) -> int:
+    """Run `options.command`; returns its exit status as a shell gives it.
+
+    Raises RunError and its like when it could not be run, DaemonError when there is no daemon.
+    """
+    try:
+        cwd = os.getcwd()
+    except FileNotFoundError as error:
+        raise RunError(
+            "the current directory no longer exists", "change to one that does, then run it again"
+        ) from error
+    # The run lives as long as this connection: the daemon takes the run's listener away when we die.
+    with connect(instance) as client:
+        answer = client.call(protocol.RUN_START, **describe(options, cwd, os.environ))
+        status: int | None = None
+        try:
+            status = _run_command(options, answer, os.environ, instance.paths.data_dir / "bundles")
+        except RunError as error:
+            status = error.exit_code
+            raise
+        finally:
+            end_run(client, str(answer["run_id"]), status)
+    return status
+
+
+def connect(instance: Instance) -> ControlClient:
+    """Connect to the daemon, which is started when none runs and the settings allow it.
+
+    Raises DaemonNotRunning, or what keeps it from starting.
+    """
+    try:
+        return ControlClient.connect(instance.paths.control_socket)
+    except DaemonNotRunning:
+        # Only now, for it costs more than the whole rest: the settings, which need pydantic.
+        if not instance.config().daemon.autostart:
+            raise
+    from ccinspect.cli.spawning import connect_or_spawn
+
+    say("ccinspect: starting the daemon in the background (ccinspect stop ends it)", DIM)
+    return connect_or_spawn(instance)
+
+
+def describe(options: RunOptions, cwd: str, environ: Mapping[str, str]) -> dict[str, Any]:
+    """The parameters of `run.start`."""
+    try:
+        user = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        user = str(os.getuid())
+    upstreams = {name: environ[name] for name in BASE_URL_VARIABLES if environ.get(name)}
+    return {
+        "mode": options.mode,
+        "command": list(options.command),
+        "cwd": cwd,
+        "name": options.name,
+        "project": options.project,
+        "tags": dict(options.tags),
+        "git": git_info(Path(cwd)),
+        "user": user,
+        "pid": os.getpid(),
+        "upstreams": upstreams if options.mode == "base-url" else {},
+    }
+
+
+def _run_command(options: RunOptions, answer: dict[str, Any], environ: Mapping[str, str], bundles: Path) -> int:
+    from ccinspect.jail.supervisor import run_jailed, run_plain
+
+    command = list(options.command)
+    inner = dict(environ) | {RUN_ID_ENV: str(answer["run_id"])}
+    if options.mode == "inspect":
+        from ccinspect.jail.session import JailSettings, Tunnel
+
+        tunnel, settings = Tunnel.from_json(answer["tunnel"]), JailSettings.from_json(answer["jail"])
+        return run_jailed(command, tunnel, settings, Path(answer["ca_cert"]), inner, report=report)
+    if options.mode == "proxy":
+        inner |= _trust(Path(answer["ca_cert"]), Path(answer["host_bundle"]), bundles, environ)
+    return run_plain(command, inner | answer["env"], report)
+
+
+def _trust(ca_cert: Path, host_bundle: Path, bundles: Path, environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables that make a program outside a jail trust our certificate authority."""
+    from ccinspect.jail.trust import trust_environment, write_bundle
+
+    try:
+        bundle = write_bundle(make_private_dir(bundles), ca_cert, environ, host_bundle)
+    except OSError as error:
+        raise RunError(
+            f"the bundle of trusted certificates cannot be written: {error}",
+            "make room or make the data directory writable",
+        ) from error
+    return trust_environment(ca_cert, bundle, environ)
+
+
+def report(text: str) -> None:
+    """What a jail has to say while it runs."""
+    say(f"ccinspect: {text}")
+
+
+def end_run(client: ControlClient, run_id: str, status: int | None) -> None:
+    """Tell the daemon how it ended. That it cannot be told must not change the command's exit status."""
+    # The prompt must come back even if the daemon is busy storing: what was handed over is not lost by not waiting.
+    client.set_timeout(END_TIMEOUT)
+    try:
+        flows = client.call(protocol.RUN_END, run_id=run_id, exit_code=status)["flows"]
+    except CcinspectError as error:
+        say(f"ccinspect: the end of this run could not be recorded: {error.message}")
+        return
+    if sys.stderr.isatty():
+        say(f"ccinspect: {count(flows, 'flow')} recorded: ccinspect flows list --run {run_id[:8]}", DIM)

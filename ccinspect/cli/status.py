@@ -1,0 +1,88 @@
+"""What `ccinspect status` shows, and its exit bits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ccinspect.cli import text
+from ccinspect.cli.instance import Instance
+from ccinspect.cli.output import GREEN, RED, YELLOW, paint
+from ccinspect.control import protocol
+from ccinspect.control.client import ControlClient
+from ccinspect.errors import DaemonNotRunning
+from ccinspect.paths import Paths
+
+PROXY_BIT, INSPECT_BIT, MCP_BIT = 1, 2, 4
+
+
+def read_status(instance: Instance) -> dict[str, Any]:
+    """The daemon's own status; a like one with everything down when none runs."""
+    try:
+        with ControlClient.connect(instance.paths.control_socket) as client:
+            status: dict[str, Any] = client.call(protocol.STATUS)
+            return status
+    except DaemonNotRunning:
+        return _down(instance.paths)
+
+
+def _down(paths: Paths) -> dict[str, Any]:
+    """The same shape as the daemon's answer, for programs that read it."""
+    from ccinspect import __version__
+
+    return {
+        "proxy": False,
+        "url": None,
+        "proxy_url": None,
+        "config": str(paths.config_file),
+        "data": str(paths.data_dir),
+        "ca": str(paths.ca_cert),
+        "hooks": [],
+        "log": str(paths.log_file),
+        "inspector": {"running": False, "ports": {}, "url": None},
+        "mcp": {"enabled": False, "running": False, "port": None, "url": None},
+        "version": __version__,
+        "pid": None,
+        "uptime": None,
+        "runs": [],
+        "store": {},
+        "warnings": [],
+    }
+
+
+def exit_bits(status: dict[str, Any], *, proxy: bool, inspect: bool, mcp: bool) -> int:
+    """The bits of what was asked for and is not healthy; asked for nothing, all that is configured counts."""
+    if not (proxy or inspect or mcp):
+        proxy = inspect = True
+        mcp = bool(status["mcp"]["enabled"])
+    return (
+        (PROXY_BIT if proxy and not status["proxy"] else 0)
+        | (INSPECT_BIT if inspect and not status["inspector"]["running"] else 0)
+        | (MCP_BIT if mcp and not status["mcp"]["running"] else 0)
+    )
+
+
+def status_lines(status: dict[str, Any]) -> Iterator[str]:
+    """The status for a person; every value is made safe for a terminal."""
+    if not status["proxy"] and not status["inspector"]["running"]:
+        yield _line("daemon", "not running", RED)
+        yield _line("config", status["config"])
+        yield _line("log", status["log"])
+        yield _line("start it", "ccinspect start --detach")
+        return
+    yield _line("daemon", f"running (process {status['pid']}, up {text.duration(status.get('uptime'))})", GREEN)
+    ports = status["inspector"]["ports"]
+    yield _line("base URL", f"http://127.0.0.1:{ports['reverse']}")
+    yield _line("proxy", f"http://127.0.0.1:{ports['proxy']}")
+    yield _line("mitmweb", status["inspector"]["url"])
+    if status["mcp"]["enabled"]:
+        yield _line("MCP", status["mcp"]["url"] if status["mcp"]["running"] else "down")
+    yield _line("config", status["config"])
+    yield _line("log", status["log"])
+    yield _line("runs", text.count(len(status["runs"]), "live run") if status["runs"] else "none live")
+    for warning in status["warnings"]:
+        yield _line("warning", warning, YELLOW)
+
+
+def _line(label: str, value: object, colour: str = "") -> str:
+    return f"{label:<9} {paint(text.clean(str(value)), colour)}"

@@ -1,0 +1,62 @@
+"""Base-URL mode: the variables a tool reads its provider's address from, and where each of them leads."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from ccinspect.addons.sources import Origin
+from ccinspect.errors import RunError
+
+
+@dataclass(frozen=True)
+class BaseUrl:
+    """One variable: the key in our path prefix, and the URL its users mean when they do not set it."""
+
+    variable: str
+    key: str
+    default: str
+
+
+BASE_URLS = (
+    BaseUrl("ANTHROPIC_BASE_URL", "anthropic", "https://api.anthropic.com"),
+    BaseUrl("OPENAI_BASE_URL", "openai", "https://api.openai.com/v1"),
+    BaseUrl("OPENAI_API_BASE", "openai-api", "https://api.openai.com/v1"),
+    BaseUrl("GOOGLE_GEMINI_BASE_URL", "gemini", "https://generativelanguage.googleapis.com"),
+    BaseUrl("OLLAMA_HOST", "ollama", "http://127.0.0.1:11434"),
+)
+
+
+def base_url_environment(
+    run: str, reverse_port: int, already_set: Mapping[str, str]
+) -> tuple[dict[str, str], dict[str, Origin]]:
+    """Build the variables of a run, and the upstream behind each key.
+
+    Only the origin of a base URL is replaced by ours; its path stays, because tools append to it in different ways.
+    Raises RunError when a URL the user had set cannot be understood.
+    """
+    environment: dict[str, str] = {}
+    upstreams: dict[str, Origin] = {}
+    for base in BASE_URLS:
+        url = already_set.get(base.variable) or base.default
+        url = url if "://" in url else f"http://{url}"
+        try:
+            upstreams[base.key] = _origin(base, url)
+            path = urlsplit(url).path.rstrip("/")
+        except ValueError as error:
+            raise RunError(
+                f"{base.variable} is set to {url!r}, which is no http or https URL", "correct or unset it"
+            ) from error
+        environment[base.variable] = f"http://127.0.0.1:{reverse_port}/r/{run}/{base.key}{path}"
+    return environment, upstreams
+
+
+def _origin(base: BaseUrl, url: str) -> Origin:
+    origin = Origin.parse(url)
+    if base.key == "ollama" and urlsplit(url).port is None and urlsplit(url).scheme == "http":
+        # Ollama's own default port, where other tools mean 80; 0.0.0.0 is how people tell its server to listen.
+        unspecified = ipaddress.IPv4Address(0)
+        return Origin(origin.scheme, "127.0.0.1" if origin.host == str(unspecified) else origin.host, 11434)
+    return origin

@@ -1,0 +1,212 @@
+"""The daemon's life: lock, listen, say ready, serve, drain, leave nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import signal
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from mitmproxy.utils import asyncio_utils
+
+from ccinspect.addons import fidelity
+from ccinspect.addons.bounded_view import BoundedView
+from ccinspect.addons.connect_to import ConnectTo, Target, parse_connect_to
+from ccinspect.addons.inspector import Inspector
+from ccinspect.addons.plain_http2 import PlainHttp2
+from ccinspect.addons.reverse_routing import ReverseRouting
+from ccinspect.addons.sources import Listener, Origin, Sources
+from ccinspect.config import Config
+from ccinspect.control.ready import ReadyPipe
+from ccinspect.daemon import logs, readiness, roots
+from ccinspect.daemon.control_server import ControlServer
+from ccinspect.daemon.events import Events
+from ccinspect.daemon.listeners import Listeners
+from ccinspect.daemon.master import build_master
+from ccinspect.daemon.ports import claim_port
+from ccinspect.daemon.runs import Runs
+from ccinspect.daemon.secrets_at_start import keep_token, resolve_secret
+from ccinspect.daemon.status import build_status, lasting_warnings
+from ccinspect.errors import ConfigError, DaemonRunning, PortBusy
+from ccinspect.paths import Paths, make_private_dir
+from ccinspect.store.options import StoreOptions
+from ccinspect.store.recorder import Recorder
+
+logger = logging.getLogger("ccinspect.daemon")
+
+# How long a start waits for the recorder of a daemon that was killed to write what it had been given.
+_STORE_SECONDS = 5.0
+
+
+def serve(paths: Paths, config: Config) -> None:
+    """Run the daemon until it is told to stop (SIGTERM, SIGINT, or `shutdown` on the control socket).
+
+    Raises DaemonRunning, PortBusy, ConfigError or StoreUnavailable when it cannot start; then nothing is left running.
+    """
+    # Whatever mitmproxy or SQLite write is for this user only.
+    os.umask(0o077)
+    for directory in (paths.data_dir, paths.ca_dir, paths.runtime_root, paths.runtime_dir):
+        make_private_dir(directory)
+    with _only_daemon(paths):
+        pipe = ReadyPipe.from_environment()
+        try:
+            logs.set_up_logging(config.daemon, paths.log_file, foreground=not pipe.detached)
+            daemon = Daemon(paths, config)
+            asyncio.run(daemon.run(pipe))
+        except Exception as error:
+            pipe.failed(error)
+            raise
+
+
+@contextlib.contextmanager
+def _only_daemon(paths: Paths) -> Iterator[None]:
+    """Hold the lock of the data directory. The kernel lets go of it however we end."""
+    descriptor = os.open(paths.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            pid = os.read(descriptor, 32).decode("ascii", "replace").strip() or "unknown"
+            raise DaemonRunning(
+                f"a daemon (pid {pid}) already serves {paths.data_dir}; it was left as it is",
+                "use it, or stop it first: ccinspect stop",
+            ) from error
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+class Daemon:
+    """Everything that lives as long as the process."""
+
+    def __init__(self, paths: Paths, config: Config) -> None:
+        self.paths = paths
+        self.config = config
+        self.started_at = time.time()
+        self.targets = _connect_targets(config)
+        inspector = config.inspector
+        # All ports are looked at before anything is started, so that a busy one leaves nothing half up.
+        self.ports = {
+            "reverse": claim_port(inspector.reverse_port, "inspector.reverse_port"),
+            "proxy": claim_port(inspector.proxy_port, "inspector.proxy_port"),
+            "web": claim_port(inspector.web_port, "inspector.web_port"),
+        }
+        self.target_ports = [
+            (claim_port(target.port, "inspector.reverse_targets"), Origin.parse(target.upstream))
+            for target in inspector.reverse_targets
+        ]
+        self.password = resolve_secret(inspector.web_password, "inspector.web_password")
+        self.token = keep_token(paths.web_token)
+        self.roots = roots.write_upstream_roots(paths.data_dir / "upstream-roots.pem", inspector.upstream_ca)
+        self.sources = Sources()
+
+    async def run(self, pipe: ReadyPipe) -> None:
+        """Start, serve, stop."""
+        store = self.config.store
+        recorder = Recorder.start(
+            self.paths.store_dir,
+            StoreOptions(
+                bodies=store.bodies,
+                max_age=store.max_age,
+                max_bytes=store.max_bytes,
+                keep_secrets=store.keep_secrets,
+            ),
+        )
+        try:
+            with asyncio_utils.set_eager_task_factory():
+                await self._serve(recorder, pipe)
+        finally:
+            await recorder.close()
+            logger.info("stopped")
+
+    async def _serve(self, recorder: Recorder, pipe: ReadyPipe) -> None:
+        fidelity.install()
+        inspector = self.config.inspector
+        master = build_master(inspector, self.paths.ca_dir, self.roots, self.ports["web"], self.password, self.token)
+        events = Events(recorder, self.paths.store_dir)
+        recording = Inspector(recorder, self.sources, events.publish)
+        master.insert_addons(
+            PlainHttp2(), ReverseRouting(self.sources), ConnectTo(self.sources, self.targets), recording
+        )
+        master.addons.add(BoundedView(master.view, inspector.view.max_flows, inspector.view.max_bytes))
+        listeners = Listeners(master.proxyserver, self.sources, self.paths.runtime_dir)
+        runs = Runs(
+            self.config,
+            self.paths,
+            self.sources,
+            listeners,
+            recorder,
+            self.ports,
+            roots.system_bundle(),
+            recording.take_count,
+        )
+
+        async def status() -> dict[str, Any]:
+            open_ports = {port for _, port in listeners.ports}
+            return build_status(
+                config=self.config,
+                paths=self.paths,
+                ports=self.ports,
+                listening={name: name == "web" or port in open_ports for name, port in self.ports.items()},
+                web_url=master.web_url,
+                started_at=self.started_at,
+                runs=[run.record for run in runs.live.values()],
+                store=recorder.stats(),
+                warnings=lasting_warnings(self.config),
+            )
+
+        control = ControlServer(self.paths.control_socket, runs, events, recorder, status, master.should_exit.set)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, master.should_exit.set)
+        try:
+            if not await recorder.ready(_STORE_SECONDS):
+                logger.warning("an earlier recorder is still writing; its flows appear when it has finished")
+            await self._open_listeners(listeners)
+            try:
+                await master.running()
+            except OSError as error:
+                raise PortBusy(
+                    f"mitmweb cannot listen on 127.0.0.1:{self.ports['web']}: {error.strerror}",
+                    "set inspector.web_port to another port",
+                ) from error
+            await control.start()
+            # Everyone who started us may go on; what follows is not needed to serve.
+            pipe.ready()
+            self._announce(master.web_url)
+            probe = readiness.probe_later(inspector.readiness.url, self.roots)
+            await master.should_exit.wait()
+            probe.cancel()
+        finally:
+            await control.stop()
+            await runs.end_all()
+            await listeners.close_all()
+            await master.done()
+
+    async def _open_listeners(self, listeners: Listeners) -> None:
+        await listeners.open_http(self.ports["reverse"], Listener("reverse"))
+        await listeners.open_http(self.ports["proxy"], Listener("proxy"))
+        for port, origin in self.target_ports:
+            await listeners.open_http(port, Listener("reverse", target=origin))
+
+    def _announce(self, web_url: str) -> None:
+        logger.info("ready, pid %d, data in %s", os.getpid(), self.paths.data_dir)
+        logger.info("reverse listener  http://127.0.0.1:%d", self.ports["reverse"])
+        logger.info("forward proxy     http://127.0.0.1:%d", self.ports["proxy"])
+        # The URL carries the token, which has no business in a log file.
+        logger.info("mitmweb           %s", web_url.partition("?")[0])
+        for warning in lasting_warnings(self.config):
+            logger.warning(warning)
+
+
+def _connect_targets(config: Config) -> list[Target]:
+    try:
+        return parse_connect_to(config.inspector.connect_to)
+    except ValueError as error:
+        raise ConfigError(f"inspector.{error}", "write it as `api.example.com:443: 127.0.0.1:8443`") from error

@@ -1,0 +1,181 @@
+"""Runs: from `ccinspect run` saying hello until its connection closes."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ccinspect.addons.sources import BaseUrlRun, Listener, Origin, Sources
+from ccinspect.config import Config
+from ccinspect.daemon.base_urls import base_url_environment
+from ccinspect.daemon.listeners import Listeners
+from ccinspect.errors import ControlError
+from ccinspect.paths import Paths
+from ccinspect.store.recorder import Recorder
+
+logger = logging.getLogger("ccinspect.runs")
+
+FLUSH_SECONDS = 10.0
+_MODES = ("inspect", "base-url", "proxy")
+_RECORDED = ("name", "project", "tags", "command", "cwd", "git", "user", "pid")
+
+
+@dataclass
+class Run:
+    """A live run and the listeners that are its own."""
+
+    record: dict[str, Any]
+    listeners: list[tuple[str, int]] = field(default_factory=list)
+
+    @property
+    def id(self) -> str:
+        return str(self.record["id"])
+
+
+class Runs:
+    """The table of live runs."""
+
+    def __init__(
+        self,
+        config: Config,
+        paths: Paths,
+        sources: Sources,
+        listeners: Listeners,
+        recorder: Recorder,
+        own_ports: dict[str, int],
+        system_bundle: Path,
+        take_count: Callable[[str], int],
+    ) -> None:
+        self._config = config
+        self._paths = paths
+        self._sources = sources
+        self._listeners = listeners
+        self._recorder = recorder
+        self._own_ports = own_ports
+        self._system_bundle = system_bundle
+        self._take_count = take_count
+        self.live: dict[str, Run] = {}
+
+    async def start(self, params: dict[str, Any]) -> dict[str, Any]:
+        """Register a run and open what its mode needs; the answer of `run.start`."""
+        mode = params.get("mode")
+        if mode not in _MODES:
+            raise ControlError(f"unknown run mode {mode!r}", f"one of {', '.join(_MODES)}")
+        run_id = secrets.token_hex(5)
+        record = {
+            "id": run_id,
+            "mode": mode,
+            **{key: params.get(key) for key in _RECORDED},
+            "started_at": time.time(),
+            "ended_at": None,
+            "exit_code": None,
+            "host": socket.gethostname(),
+        }
+        run = Run(record)
+        answer: dict[str, Any] = {
+            "run_id": run_id,
+            "ca_cert": str(self._paths.ca_cert),
+            "host_bundle": str(self._system_bundle),
+        }
+        try:
+            if mode == "inspect":
+                answer |= await self._open_jail(run)
+            elif mode == "base-url":
+                answer["env"] = self._open_base_urls(run_id, params.get("upstreams") or {})
+            else:
+                answer["env"] = self._open_proxy(run_id)
+        except Exception:
+            await self._close(run)
+            raise
+        self.live[run_id] = run
+        self._recorder.put({"kind": "run_started", "run": record})
+        logger.info("run %s started (%s)", run_id, mode)
+        return answer
+
+    async def end(self, run_id: str, exit_code: int | None) -> dict[str, Any]:
+        """Close a run; the answer of `run.end`. Ending one that is not live is harmless."""
+        run = self.live.pop(run_id, None)
+        if run is not None:
+            await self._close(run)
+            self._recorder.put({"kind": "run_ended", "id": run_id, "ended_at": time.time(), "exit_code": exit_code})
+            logger.info("run %s ended (%s)", run_id, "killed" if exit_code is None else f"exit code {exit_code}")
+        await self._recorder.flush(FLUSH_SECONDS)
+        return {"flows": self._take_count(run_id)}
+
+    async def end_all(self) -> None:
+        for run_id in list(self.live):
+            await self.end(run_id, None)
+
+    async def _open_jail(self, run: Run) -> dict[str, Any]:
+        listener = Listener("wireguard", run.id)
+        tunnel = await self._listeners.open_tunnel(run.id, listener)
+        run.listeners.append(("wireguard", tunnel.endpoint_port))
+        jail = self._config.jail
+        model_ports: dict[str, int] = {}
+        if jail.host_ports != "none":
+            for port in jail.model_ports:
+                target = Listener("reverse", run.id, Origin("http", "127.0.0.1", port), keep_host=True)
+                model_ports[str(port)] = await self._listeners.open_http(0, target)
+                run.listeners.append(("regular", model_ports[str(port)]))
+        return {
+            "tunnel": {
+                "endpoint_port": tunnel.endpoint_port,
+                "server_public_key": tunnel.server_public_key,
+                "client_private_key": tunnel.client_private_key,
+                "address": "10.0.0.1",
+                "dns": "10.0.0.53",
+                "ipv6": _has_ipv6_route(),
+            },
+            "jail": {
+                "uplink": jail.uplink,
+                "wireguard": jail.wireguard,
+                "host_ports": jail.host_ports,
+                "mask_sockets": jail.mask_sockets,
+                "model_ports": model_ports,
+                "blocked_ports": sorted({*self._own_ports.values(), self._config.mcp.port, *self._model_listeners()}),
+                "hide": [str(self._paths.runtime_root), str(self._paths.data_dir)],
+                "host_bundle": str(self._system_bundle),
+            },
+        }
+
+    def _model_listeners(self) -> set[int]:
+        """Capturing listeners of all runs: a jail reaches its own as a model port, and no other run's."""
+        return {port for kind, port in self._listeners.ports if kind == "regular"}
+
+    def _open_base_urls(self, run_id: str, already_set: dict[str, str]) -> dict[str, str]:
+        environment, upstreams = base_url_environment(run_id, self._own_ports["reverse"], already_set)
+        self._sources.base_url_runs[run_id] = BaseUrlRun(upstreams)
+        return environment
+
+    def _open_proxy(self, run_id: str) -> dict[str, str]:
+        password = secrets.token_urlsafe(18)
+        self._sources.proxy_runs[run_id] = password
+        url = f"http://{run_id}:{password}@127.0.0.1:{self._own_ports['proxy']}"
+        names = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+        environment = {name: url for upper in names for name in (upper, upper.lower())}
+        # Node's own fetch looks at the variables only when told to.
+        environment["NODE_USE_ENV_PROXY"] = "1"
+        return environment
+
+    async def _close(self, run: Run) -> None:
+        self._sources.base_url_runs.pop(run.id, None)
+        self._sources.proxy_runs.pop(run.id, None)
+        for kind, port in run.listeners:
+            await self._listeners.close(kind, port)
+
+
+def _has_ipv6_route() -> bool:
+    """Whether this host has a default route for IPv6 (proc(5), /proc/net/ipv6_route)."""
+    try:
+        lines = Path("/proc/net/ipv6_route").read_text().splitlines()
+    except OSError:
+        return False
+    return any(
+        fields[0] == "0" * 32 and fields[1] == "00" and fields[-1] != "lo" for line in lines if (fields := line.split())
+    )

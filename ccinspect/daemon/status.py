@@ -1,0 +1,61 @@
+"""What `ccinspect status` says: the shape other tools of this kind have, and our own numbers beside it."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+from ccinspect import __version__
+from ccinspect.config import Config
+from ccinspect.paths import Paths
+
+
+def build_status(
+    *,
+    config: Config,
+    paths: Paths,
+    ports: dict[str, int],
+    listening: dict[str, bool],
+    web_url: str,
+    started_at: float,
+    runs: list[dict[str, Any]],
+    store: dict[str, Any],
+    warnings: list[str],
+) -> dict[str, Any]:
+    """The JSON object of `status --json`; `listening` says of each listener whether it is open."""
+    return {
+        "proxy": listening["reverse"] and listening["proxy"],
+        "url": f"http://127.0.0.1:{ports['reverse']}",
+        "proxy_url": f"http://127.0.0.1:{ports['proxy']}",
+        "config": str(paths.config_file),
+        "data": str(paths.data_dir),
+        "ca": str(paths.ca_cert),
+        "hooks": [],
+        "log": str(paths.log_file),
+        "inspector": {"running": listening["web"], "ports": ports, "url": web_url},
+        "mcp": {
+            "enabled": config.mcp.enabled,
+            "running": False,
+            "port": config.mcp.port,
+            "url": f"http://127.0.0.1:{config.mcp.port}/mcp",
+        },
+        "version": __version__,
+        "pid": os.getpid(),
+        "uptime": time.time() - started_at,
+        "runs": runs,
+        "store": {"bodies": config.store.bodies, **store},
+        "warnings": warnings,
+    }
+
+
+def lasting_warnings(config: Config) -> list[str]:
+    """Settings that weaken a promise, said for as long as they are on."""
+    warnings = []
+    if config.store.keep_secrets:
+        warnings.append("store.keep_secrets is on: credentials are written to disk in clear")
+    if config.inspector.mitmproxy.get("ssl_insecure"):
+        warnings.append("inspector.mitmproxy.ssl_insecure is on: upstream certificates are not verified")
+    if config.inspector.connect_to:
+        warnings.append("inspector.connect_to redirects: " + ", ".join(sorted(config.inspector.connect_to)))
+    return warnings

@@ -1,0 +1,1 @@
+"""A fake provider that real clients cannot tell from the real one, and the demonstration built on it."""

@@ -1,0 +1,144 @@
+"""From a request to an answer: which endpoint of which vendor it is, and how refusals look there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ccinspect.demo import anthropic_messages, openai_chat, openai_responses
+from ccinspect.demo.answers import Answer, HeaderList, event_stream, json_answer
+from ccinspect.demo.http1 import Received
+from ccinspect.demo.mind import ApiError, think
+
+HOSTS = ("api.anthropic.com", "api.openai.com")
+ANTHROPIC_MODELS = ["claude-fake-large", "claude-fake-small"]
+OPENAI_MODELS = ["gpt-fake-large", "gpt-fake-small"]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One API call on its way to an answer."""
+
+    request: Received
+    request_id: str
+    pace: float
+    """Seconds between two events of a stream."""
+
+    @property
+    def is_anthropic(self) -> bool:
+        """Which vendor is meant. /v1/models is the same path at both, so the headers decide."""
+        if self.request.path.startswith("/v1/messages"):
+            return True
+        if self.request.path.startswith(("/v1/chat/", "/v1/responses")):
+            return False
+        host = self.request.header("host") or ""
+        return "anthropic" in host or self.request.header("anthropic-version") is not None
+
+    @property
+    def headers(self) -> HeaderList:
+        return [("request-id" if self.is_anthropic else "x-request-id", self.request_id)]
+
+    def document(self) -> dict[str, Any]:
+        """The body as a JSON object. Raises ApiError(400)."""
+        try:
+            document = json.loads(self.request.body)
+        except (ValueError, RecursionError) as error:
+            raise ApiError(400, f"the body could not be parsed as JSON: {error}") from error
+        if not isinstance(document, dict):
+            raise ApiError(400, "the body must be a JSON object")
+        return document
+
+
+def answer(call: Call) -> Answer:
+    """Answer one request as the real provider would; refusals come in the vendor's own form."""
+    try:
+        _check_key(call)
+        endpoint = _endpoint(call)
+        try:
+            return endpoint(call)
+        except (AttributeError, KeyError, TypeError) as error:
+            # The dialects read requests without a schema; a field of the wrong type shows here.
+            raise ApiError(400, f"the request has a field of the wrong type: {error}") from error
+    except ApiError as problem:
+        return _refusal(call, problem)
+
+
+def _refusal(call: Call, problem: ApiError) -> Answer:
+    document = anthropic_messages.error(problem, call.request_id) if call.is_anthropic else openai_chat.error(problem)
+    # Without it the SDKs repeat the call after a wait.
+    no_retry = [("x-should-retry", "false")]
+    return json_answer(problem.status, document, [*call.headers, *no_retry])
+
+
+def _check_key(call: Call) -> None:
+    names = ("x-api-key", "authorization") if call.is_anthropic else ("authorization",)
+    if not any(call.request.header(name) for name in names):
+        raise ApiError(401, "no API key was sent")
+
+
+def _endpoint(call: Call) -> Callable[[Call], Answer]:
+    method, path = call.request.method, call.request.path
+    if path.startswith("/v1/models/") and method == "GET":
+        return _model
+    endpoint = _ENDPOINTS.get(path)
+    if endpoint is None:
+        raise ApiError(404, f"there is no {path} here")
+    wanted, function = endpoint
+    if method != wanted and not (method == "HEAD" and wanted == "GET"):
+        raise ApiError(405, f"{path} wants {wanted}, not {method}")
+    return function
+
+
+def _messages(call: Call) -> Answer:
+    ask = anthropic_messages.parse(call.document())
+    reply = think(ask)
+    if ask.stream:
+        return event_stream(anthropic_messages.events(reply), call.pace, call.headers)
+    return json_answer(200, anthropic_messages.document(reply), call.headers)
+
+
+def _count_tokens(call: Call) -> Answer:
+    return json_answer(200, anthropic_messages.parse_count(call.document()), call.headers)
+
+
+def _chat_completions(call: Call) -> Answer:
+    body = call.document()
+    ask = openai_chat.parse(body)
+    reply = think(ask)
+    if ask.stream:
+        include_usage = bool((body.get("stream_options") or {}).get("include_usage"))
+        return event_stream(openai_chat.events(reply, include_usage), call.pace, call.headers)
+    return json_answer(200, openai_chat.document(reply), call.headers)
+
+
+def _responses(call: Call) -> Answer:
+    ask = openai_responses.parse(call.document())
+    reply = think(ask)
+    if ask.stream:
+        return event_stream(openai_responses.events(reply), call.pace, call.headers)
+    return json_answer(200, openai_responses.document(reply), call.headers)
+
+
+def _models(call: Call) -> Answer:
+    anthropic = call.is_anthropic
+    document = anthropic_messages.models(ANTHROPIC_MODELS) if anthropic else openai_chat.models(OPENAI_MODELS)
+    return json_answer(200, document, call.headers)
+
+
+def _model(call: Call) -> Answer:
+    name = call.request.path.removeprefix("/v1/models/")
+    if name not in (ANTHROPIC_MODELS if call.is_anthropic else OPENAI_MODELS):
+        raise ApiError(404, f"there is no model {name!r}")
+    document = anthropic_messages.model(name) if call.is_anthropic else openai_chat.model(name)
+    return json_answer(200, document, call.headers)
+
+
+_ENDPOINTS: dict[str, tuple[str, Callable[[Call], Answer]]] = {
+    "/v1/messages": ("POST", _messages),
+    "/v1/messages/count_tokens": ("POST", _count_tokens),
+    "/v1/chat/completions": ("POST", _chat_completions),
+    "/v1/responses": ("POST", _responses),
+    "/v1/models": ("GET", _models),
+}

@@ -1,0 +1,150 @@
+"""Keeping the store in bounds: removing flows by age, by size, by choice; giving the space back."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from ccinspect.errors import BadSelection
+from ccinspect.store.bodies import BodyWriter
+from ccinspect.store.options import StoreOptions
+from ccinspect.store.record import RecordCodec, to_json
+from ccinspect.store.selection import Selection
+
+_AT_ONCE = 200
+# Shrinking goes this far below the limit, so that it need not be done again with every flow.
+_SHRINK_TO = 0.9
+
+
+def mark_interrupted(db: sqlite3.Connection) -> int:
+    """Flows and runs that were going on when the last writer ended will never be finished: say so in their records."""
+    codec = RecordCodec(db)
+    db.execute("BEGIN IMMEDIATE")
+    rows = db.execute("SELECT id, record FROM flows WHERE state = 'started'").fetchall()
+    for number, packed in rows:
+        record = codec.unpack(packed) | {"state": "interrupted"}
+        db.execute("UPDATE flows SET state = 'interrupted', record = ? WHERE id = ?", (codec.pack(record), number))
+    for run, text in db.execute("SELECT id, record FROM runs WHERE ended_at IS NULL").fetchall():
+        last = db.execute("SELECT max(coalesce(ended_at, started_at)) FROM flows WHERE run = ?", (run,)).fetchone()[0]
+        record = json.loads(text)
+        record["ended_at"] = last or record.get("started_at")
+        db.execute("UPDATE runs SET ended_at = ?, record = ? WHERE id = ?", (record["ended_at"], to_json(record), run))
+    db.execute("COMMIT")
+    return len(rows)
+
+
+def clear(db: sqlite3.Connection, bodies: BodyWriter, params: dict[str, Any]) -> int:
+    """Remove the selected flows but those still going on; the result is how many. Raises BadSelection."""
+    selection = Selection.from_params(params)
+    if selection.limit is not None:
+        raise BadSelection("flows are not removed by number", "select them by time, run, host, path, status or type")
+    where, values = selection.where(db)
+    removed = _remove_oldest(db, bodies, where, values)
+    _forget_runs(db, time.time())
+    give_back(db, bodies)
+    return removed
+
+
+def retain(db: sqlite3.Connection, bodies: BodyWriter, options: StoreOptions) -> int:
+    """Remove what is older than `max_age`, then the oldest until the store fits `max_bytes`; the result is how many."""
+    removed = 0
+    if options.max_age is not None:
+        oldest = time.time() - options.max_age
+        removed += _remove_oldest(db, bodies, "started_at < ?", (oldest,))
+        _forget_runs(db, oldest)
+    if options.max_bytes is not None and used_bytes(db) > options.max_bytes:
+        removed += _shrink(db, bodies, int(_SHRINK_TO * options.max_bytes))
+        oldest = db.execute("SELECT min(started_at) FROM flows").fetchone()[0]
+        _forget_runs(db, oldest if oldest is not None else time.time())
+    give_back(db, bodies)
+    return removed
+
+
+def used_bytes(db: sqlite3.Connection) -> int:
+    """Bytes of the database that hold something."""
+    pages, free, size = (
+        db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
+    )
+    return int((pages - free) * size)
+
+
+def give_back(db: sqlite3.Connection, bodies: BodyWriter) -> None:
+    """Free pieces that no body uses any more, and return free pages to the file system."""
+    _sweep(db, bodies)
+    if db.execute("PRAGMA freelist_count").fetchone()[0]:
+        db.execute("PRAGMA incremental_vacuum").fetchall()
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+def _sweep(db: sqlite3.Connection, bodies: BodyWriter) -> None:
+    while True:
+        db.execute("BEGIN IMMEDIATE")
+        found = bodies.sweep()
+        db.execute("COMMIT")
+        if not found:
+            return
+
+
+def _shrink(db: sqlite3.Connection, bodies: BodyWriter, target: int) -> int:
+    """Remove the oldest flows until no more than `target` bytes are used; what they share with others frees nothing."""
+    removed = 0
+    while (excess := used_bytes(db) - target) > 0:
+        chosen = []
+        for flow, size in db.execute(
+            "SELECT id, coalesce(request_size, 0) + coalesce(response_size, 0) FROM flows WHERE state != 'started' "
+            "ORDER BY id LIMIT ?",
+            (_AT_ONCE,),
+        ):
+            chosen.append(flow)
+            excess -= size
+            if excess <= 0:
+                break
+        if not chosen:
+            break
+        removed += _remove(db, bodies, chosen)
+        _sweep(db, bodies)
+    return removed
+
+
+def _remove_oldest(db: sqlite3.Connection, bodies: BodyWriter, where: str, values: Sequence[Any]) -> int:
+    removed = last = 0
+    while True:
+        found = db.execute(
+            f"SELECT id FROM flows WHERE ({where}) AND state != 'started' AND id > ? ORDER BY id LIMIT {_AT_ONCE}",
+            (*values, last),
+        ).fetchall()
+        if not found:
+            return removed
+        last = found[-1][0]
+        removed += _remove(db, bodies, [row[0] for row in found])
+
+
+def _forget_runs(db: sqlite3.Connection, before: float) -> None:
+    """Remove the runs that ended before a time and of which no flow is left."""
+    db.execute(
+        "DELETE FROM runs WHERE ended_at < ? AND NOT EXISTS (SELECT 1 FROM flows WHERE run = runs.id)", (before,)
+    )
+
+
+def _remove(db: sqlite3.Connection, bodies: BodyWriter, flows: list[int]) -> int:
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        for flow in flows:
+            row = db.execute(
+                "SELECT request_body, response_body, client_request_body, client_response_body FROM flows WHERE id = ?",
+                (flow,),
+            ).fetchone()
+            held = [*row, *(body for (body,) in db.execute("SELECT body FROM messages WHERE flow = ?", (flow,)))]
+            for body in held:
+                if body is not None:
+                    bodies.release(body)
+            db.execute("DELETE FROM messages WHERE flow = ?", (flow,))
+            db.execute("DELETE FROM flows WHERE id = ?", (flow,))
+        db.execute("COMMIT")
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+    return len(flows)

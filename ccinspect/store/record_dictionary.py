@@ -1,0 +1,52 @@
+"""What records have in common, so that zstd need not store it with each: names of fields, usual headers and values.
+
+Part of migration 1: never changed. A better one is added as a further row of `dictionaries`.
+"""
+
+from __future__ import annotations
+
+RECORD_DICTIONARY_1 = (
+    b'["transfer-encoding","chunked"],["set-cookie","__cf_bm=REDACTED~"],["vary","Accept-Encoding"],["content-'
+    b'length","0"],["location","https://"],["etag","\\""],["cache-control","no-cache"],["x-amzn-requestid",["x-'
+    b'goog-api-key","REDACTED~"],["api-key","REDACTED~"],["cookie",["x-session-affinity",["openai-organization'
+    b'","openai-processing-ms","openai-version","2020-10-01"],["x-ratelimit-limit-requests","x-ratelimit-remai'
+    b'ning-tokens","x-ratelimit-reset-requests","6m0s"],"anthropic-beta","claude-code-20250219,oauth-2025-04-2'
+    b'0,interleaved-thinking-2025-05-14,fine-grained-tool-streaming-2025-05-14"],["anthropic-dangerous-direct-'
+    b'browser-access","true"],["anthropic-version","2023-06-01"],["x-app","cli"],["X-Stainless-Lang","js"],["X'
+    b'-Stainless-Package-Version","0.60.0"],["X-Stainless-OS","Linux"],["X-Stainless-Arch","x64"],["X-Stainles'
+    b's-Runtime","node"],["X-Stainless-Runtime-Version","v22.0.0"],["X-Stainless-Retry-Count","0"],["X-Stainle'
+    b'ss-Timeout","600"],["x-stainless-helper-method","stream"],"x-stainless-async","false"],"User-Agent","cla'
+    b'ude-cli/2.0.0 (external, cli)"],["user-agent","python-httpx/0.28.1"],["User-Agent","OpenAI/Python 1.0"],'
+    b'["User-Agent","curl/8.5.0"],["Accept-Encoding","gzip, deflate, br, zstd"],["Accept-Language","*"],["Sec-'
+    b'Fetch-Mode","cors"],["Connection","keep-alive"],["Accept","application/json"],["Accept","*/*"],["Content'
+    b'-Type","application/json"],["Content-Length","1{"id":"","type":"tcp","source":"wireguard","run":null,"st'
+    b'ate":"started","opaque":true,"hint":null,"client_conn":{"id":"","peername":["::1",4],"sockname":["::1",4'
+    b'43],"sni":null,"alpn":"http/1.1","tls_version":"TLSv1.2","cipher":"TLS_AES_128_GCM_SHA256"},"error":{"ms'
+    b'g":"server closed connection","timestamp":1{"id":"0","type":"dns","source":"wireguard","request":{"quest'
+    b'ion":{"name":"api.anthropic.com","type":"AAAA","class":"IN"},"id":1,"op_code":"QUERY","timestamp_start":'
+    b'1},"response":{"response_code":"NOERROR","answers":[{"name":"api.anthropic.com","type":"A","ttl":300,"da'
+    b'ta":"160.79.104.10"}],"timestamp_start":1{"id":"00000000-0000-4000-8000-000000000000","type":"http","sou'
+    b'rce":"reverse","run":"","state":"complete","opaque":false,"hint":null,"client_conn":{"id":"","peername":'
+    b'["127.0.0.1",40000],"sockname":["127.0.0.1",4000],"sni":"api.openai.com","alpn":"h2","tls_version":"TLSv'
+    b'1.3","cipher":"TLS_AES_256_GCM_SHA384","timestamp_start":17,"timestamp_tls_setup":17},"server_conn":{"id'
+    b'":"","address":["api.anthropic.com",443],"peername":["160.79.104.10",443],"sockname":["127.0.0.1",40000]'
+    b',"sni":"api.anthropic.com","alpn":"http/1.1","tls_version":"TLSv1.3","cipher":"TLS_AES_256_GCM_SHA384","'
+    b'timestamp_start":17,"timestamp_tcp_setup":17,"timestamp_tls_setup":17},"request":{"method":"POST","schem'
+    b'e":"https","host":"api.anthropic.com","port":443,"path":"/v1/messages?beta=true","authority":"","http_ve'
+    b'rsion":"HTTP/2.0","headers":[["host","generativelanguage.googleapis.com"],["host","api.openai.com"],["Ho'
+    b'st","api.anthropic.com"],["accept-encoding","gzip, deflate"],["accept","text/event-stream"],["content-ty'
+    b'pe","application/json"],["authorization","Bearer REDACTED~"],["x-api-key","REDACTED~"],["content-length"'
+    b',"1"]],"trailers":null,"pretty_host":"api.anthropic.com","timestamp_start":17,"timestamp_end":17,"conten'
+    b'tLength":1,"contentHash":"","contentState":"stored"},"client_request":null,"response":{"http_version":"H'
+    b'TTP/1.1","status_code":200,"reason":"OK","headers":[["date","Sat, 01 Jan 2026 00:00:00 GMT"],["content-t'
+    b'ype","text/event-stream; charset=utf-8"],["Content-Type","application/json"],["connection","keep-alive"]'
+    b',["cache-control","no-cache"],["anthropic-ratelimit-unified-status","allowed"],["anthropic-ratelimit-inp'
+    b'ut-tokens-limit","1"],["anthropic-ratelimit-requests-remaining","1"],["anthropic-ratelimit-tokens-reset"'
+    b',"2026-01-01T00:00:00Z"],["request-id","req_011C"],["strict-transport-security","max-age=31536000; inclu'
+    b'deSubDomains; preload"],["anthropic-organization-id",""],["x-robots-tag","none"],["via","1.1 google"],["'
+    b'cf-cache-status","DYNAMIC"],["server","cloudflare"],["cf-ray","-FRA"],["content-encoding","gzip"],["x-en'
+    b'voy-upstream-service-time","1"],["alt-svc","h3=\\":443\\"; ma=86400"]],"trailers":null,"timestamp_start":1'
+    b'7,"timestamp_end":17,"contentLength":1,"contentHash":"","contentState":"stored"},"client_response":null,'
+    b'"error":null,"timing":{"started_at":17,"ended_at":17,"first_byte_at":17,"duration":1,"first_byte":0},"si'
+    b'zes":{"request":1,"response":1}}'
+)

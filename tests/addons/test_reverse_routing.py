@@ -1,0 +1,105 @@
+"""Where a request on a reverse listener goes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from mitmproxy.proxy.mode_specs import ProxyMode
+from mitmproxy.test import tflow
+
+from ccinspect.addons.reverse_routing import ReverseRouting, route_by_path
+from ccinspect.addons.sources import BaseUrlRun, Listener, Origin, Sources
+
+PORT = 4000
+
+
+def arrive(
+    path: str, listener: Listener | None = None, headers: tuple[tuple[bytes, bytes], ...] = (), **runs: BaseUrlRun
+):
+    sources = Sources({("regular", PORT): listener or Listener("reverse")}, dict(runs))
+    flow = tflow.tflow()
+    flow.client_conn.proxy_mode = ProxyMode.parse(f"regular@127.0.0.1:{PORT}")
+    flow.request.data.host, flow.request.data.port, flow.request.scheme = "127.0.0.1", PORT, "http"
+    flow.request.path = path
+    flow.request.headers = type(flow.request.headers)([(b"HOST", b"127.0.0.1:4000"), *headers])
+    ReverseRouting(sources).requestheaders(flow)
+    return flow
+
+
+@pytest.mark.parametrize(
+    ("path", "host"),
+    [
+        ("/v1/messages", "api.anthropic.com"),
+        ("/v1/messages/count_tokens?beta=true", "api.anthropic.com"),
+        ("/messages", "api.anthropic.com"),
+        ("/v1/chat/completions", "api.openai.com"),
+        ("/v1/responses/resp_1", "api.openai.com"),
+        ("/v1/models", "api.openai.com"),
+        ("/v1beta/models/gemini-3:streamGenerateContent?alt=sse", "generativelanguage.googleapis.com"),
+        ("/v1/models/gemini-3:generateContent", "generativelanguage.googleapis.com"),
+        ("/v1internal:streamGenerateContent", "cloudcode-pa.googleapis.com"),
+        ("/api/chat", "127.0.0.1"),
+    ],
+)
+def test_a_request_by_hand_is_routed_by_its_path(path: str, host: str) -> None:
+    flow = arrive(path)
+    assert flow.response is None
+    assert flow.request.host == host
+
+
+def test_shared_paths_are_told_apart_by_the_version_header() -> None:
+    assert arrive("/v1/models", headers=((b"anthropic-version", b"2023-06-01"),)).request.host == "api.anthropic.com"
+
+
+def test_both_spellings_of_the_anthropic_path_reach_the_same_endpoint() -> None:
+    assert arrive("/messages?x=1").request.path == "/v1/messages?x=1"
+    assert arrive("/v1/messages?x=1").request.path == "/v1/messages?x=1"
+
+
+@pytest.mark.parametrize("path", ["/", "/foo", "/v1", "/api/unknown", "/v1/messagesfoo", "/r/", "*"])
+def test_what_fits_nothing_gets_501_and_the_way_out(path: str) -> None:
+    response = arrive(path).response
+    assert response is not None
+    assert response.status_code == 501
+    error = json.loads(response.content)["error"]
+    assert error["type"] == "not_implemented_error"
+    assert "inspector.reverse_targets" in error["message"]
+
+
+def test_a_run_prefix_is_taken_off_and_leads_to_the_runs_upstream() -> None:
+    run = BaseUrlRun({"openai": Origin("http", "gpu", 8080)})
+    flow = arrive("/r/abc/openai/v1/chat/completions?x", abc=run)
+    assert flow.request.url == "http://gpu:8080/v1/chat/completions?x"
+    assert flow.metadata["ccinspect.run"] == "abc"
+    assert flow.request.headers.fields[0] == (b"HOST", b"gpu:8080")
+
+
+@pytest.mark.parametrize("path", ["/r/gone/openai/v1/x", "/r/abc/nothing/v1/x"])
+def test_a_prefix_of_no_live_run_is_refused(path: str) -> None:
+    response = arrive(path, abc=BaseUrlRun({})).response
+    assert response is not None
+    assert response.status_code == 410
+
+
+def test_a_prefix_alone_asks_for_the_root() -> None:
+    run = BaseUrlRun({"ollama": Origin("http", "127.0.0.1", 11434)})
+    assert arrive("/r/abc/ollama", abc=run).request.path == "/"
+    assert arrive("/r/abc/ollama?x", abc=run).request.path == "/?x"
+
+
+def test_the_host_header_of_a_local_model_server_is_left_alone() -> None:
+    target = Listener("reverse", "abc", Origin("http", "127.0.0.1", 11434), keep_host=True)
+    flow = arrive("/anything", target)
+    assert flow.request.port == 11434
+    assert flow.request.headers.fields[0] == (b"HOST", b"127.0.0.1:4000")
+
+
+def test_flows_of_other_listeners_are_not_touched() -> None:
+    flow = arrive("/v1/messages", Listener("proxy"))
+    assert flow.request.host == "127.0.0.1"
+    assert "ccinspect.client_request" not in flow.metadata
+
+
+def test_route_by_path_needs_no_flow() -> None:
+    assert route_by_path("/nowhere") is None

@@ -1,0 +1,50 @@
+"""A daemon that, like the agents in its jails, runs as an unprivileged user."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ccinspect.demo.provider import Provider
+from tests.support import unprivileged
+from tests.support.daemon import Daemon, settings_for
+
+SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "agents.sh"
+INSTALL_SECONDS = 600
+
+
+def install(name: str) -> Path:
+    """The program of a real agent; fetched from its package registry the first time."""
+    done = subprocess.run([SCRIPT, name], capture_output=True, text=True, timeout=INSTALL_SECONDS)
+    assert done.returncode == 0, done.stderr
+    return Path(done.stdout.strip())
+
+
+@pytest.fixture
+def workplace() -> Iterator[Path]:
+    """A directory of the user that runs the agents."""
+    if os.geteuid() == 0:
+        unprivileged.allow_tun()
+        directory = unprivileged.private_directory("ccinspect-agents-")
+    else:
+        directory = Path(tempfile.mkdtemp(prefix="ccinspect-agents-"))
+    yield directory
+    shutil.rmtree(directory)
+
+
+@pytest.fixture
+def user_daemon(provider: Provider, workplace: Path) -> Iterator[Daemon]:
+    settings = settings_for(provider, workplace)
+    daemon = Daemon(workplace / "instance", settings, unprivileged=os.geteuid() == 0)
+    try:
+        daemon.start()
+        yield daemon
+        print(f"--- log of the daemon\n{daemon.log()}")
+    finally:
+        daemon.stop()

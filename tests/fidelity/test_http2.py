@@ -1,0 +1,182 @@
+"""HTTP/2 to HTTP/2: the same header list in the same order, trailers, streams in both directions."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from ccinspect.demo.answers import Gate
+from ccinspect.demo.provider import Provider
+from tests.fidelity import rawclient
+from tests.support.daemon import Daemon, settings_for
+from tests.support.http2 import Client, Fields, Message, Reply, Server, wrap
+
+HOST = "api.openai.com"
+GET: Fields = [(b":method", b"GET"), (b":scheme", b"https"), (b":path", b"/a"), (b":authority", HOST.encode())]
+POST: Fields = [(b":method", b"POST"), *GET[1:]]
+
+Connect = Callable[[], Client]
+
+
+@pytest.fixture(scope="module")
+def server(shared_provider: Provider) -> Iterator[Server]:
+    with Server(shared_provider.authority, [HOST]) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def daemon(shared_provider: Provider, server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    directory: Path = tmp_path_factory.mktemp("http2")
+    settings = settings_for(shared_provider, directory)
+    settings["inspector"]["connect_to"] = {f"{HOST}:443": f"127.0.0.1:{server.port}"}
+    running = Daemon(directory / "instance", settings)
+    try:
+        running.start()
+        yield running
+        print(f"--- log of the daemon\n{running.log()}")
+    finally:
+        running.stop()
+
+
+@pytest.fixture
+def connections(shared_provider: Provider, server: Server, daemon: Daemon) -> Iterator[tuple[Connect, Connect]]:
+    """How to connect: (straight to the server, through the forward proxy)."""
+    server.requests.clear()
+    with ExitStack() as open_sockets:
+
+        def straight() -> Client:
+            trust = ssl.create_default_context(cadata=shared_provider.authority.pem.decode())
+            sock = rawclient.connect("127.0.0.1", server.port, None)
+            return Client(open_sockets.enter_context(wrap(sock, HOST, trust)))
+
+        def proxied() -> Client:
+            sock = rawclient.connect("127.0.0.1", daemon.ports["proxy"], None)
+            sock.sendall(f"CONNECT {HOST}:443 HTTP/1.1\r\nHost: {HOST}:443\r\n\r\n".encode())
+            assert rawclient.Reader(sock).message("HEAD").status == 200
+            trust = ssl.create_default_context(cafile=daemon.paths.ca_cert)
+            return Client(open_sockets.enter_context(wrap(sock, HOST, trust)))
+
+        yield straight, proxied
+
+
+def regular(headers: Fields) -> Fields:
+    return [field for field in headers if not field[0].startswith(b":")]
+
+
+def same(before: Message, after: Message) -> None:
+    """Equal but for the order among the pseudo-headers, which has no meaning (RFC 9113, section 8.3)."""
+    assert sorted(after.headers) == sorted(before.headers)
+    assert regular(after.headers) == regular(before.headers)
+    assert after.body == before.body
+    assert after.trailers == before.trailers
+
+
+REQUESTS: list[tuple[str, Fields, bytes | None, Fields]] = [
+    ("order and duplicates", [*GET, (b"b", b"1"), (b"a", b"2"), (b"b", b"3"), (b"x-api-key", b"k")], None, []),
+    ("cookie crumbs", [*GET, (b"cookie", b"a=1"), (b"x", b"y"), (b"cookie", b"b=2")], None, []),
+    ("odd values", [*GET, (b"x-empty", b""), (b"x-latin", b"caf\xe9\xff"), (b"x-in", b"a  b")], None, []),
+    ("te trailers", [*GET, (b"te", b"trailers")], None, []),
+    ("odd path", [*GET[:2], (b":path", b"//a/../%2f?x=%zz&&"), GET[3]], None, []),
+    ("body with a length", [*POST, (b"content-length", b"5")], b"\x00\xff\x01zz", []),
+    ("body without a length", [*POST, (b"content-type", b"application/grpc")], b"\x00\x00\x00\x00\x01z", []),
+    ("empty body", POST, b"", []),
+    ("trailers", [*POST, (b"te", b"trailers")], b"data", [(b"x-sum", b"1"), (b"grpc-status", b"0")]),
+    ("big header", [*GET, (b"x-big", b"b" * 30000)], None, []),
+]
+
+
+def transmit(client: Client, headers: Fields, body: bytes | None, trailers: Fields) -> Message:
+    stream = client.send_headers(headers, end=body is None)
+    if body is not None:
+        client.send_data(stream, body, end=not trailers)
+        if trailers:
+            client.send_trailers(stream, trailers)
+    return client.answer(stream)
+
+
+@pytest.mark.parametrize(("headers", "body", "trailers"), [pytest.param(*rest, id=name) for name, *rest in REQUESTS])
+def test_the_server_sees_what_was_sent(
+    connections: tuple[Connect, Connect], server: Server, headers: Fields, body: bytes | None, trailers: Fields
+) -> None:
+    for connect in connections:
+        answer = transmit(connect(), headers, body, trailers)
+        assert (answer.headers, answer.reset) == ([(b":status", b"200")], None)
+    before, after = server.wait_for(2)
+    assert (before.headers, before.body, before.trailers) == (headers, body or b"", trailers)
+    same(before, after)
+
+
+REPLIES = [
+    ("headers", Reply([(b":status", b"201"), (b"b", b"1"), (b"a", b"\xff"), (b"set-cookie", b"x"), (b"b", b"")])),
+    ("body", Reply(pieces=[b"one", b"two", bytes(range(256))])),
+    ("trailers", Reply(pieces=[b"one"], trailers=[(b"grpc-status", b"0"), (b"grpc-message", b"")])),
+    ("trailers only", Reply(trailers=[(b"grpc-status", b"7")])),
+    ("204", Reply([(b":status", b"204")])),
+    ("early hints", Reply(pieces=[b"ok"], interim=[[(b":status", b"103"), (b"link", b"</s.css>; rel=preload")]])),
+]
+
+
+@pytest.mark.parametrize("reply", [pytest.param(reply, id=name) for name, reply in REPLIES])
+def test_the_client_gets_what_was_sent(connections: tuple[Connect, Connect], server: Server, reply: Reply) -> None:
+    answers = []
+    for connect in connections:
+        server.answer_with(reply)
+        client = connect()
+        answers.append(client.answer(client.send_headers(GET, end=True)))
+    before, after = answers
+    assert after == before
+
+
+def test_each_piece_arrives_before_the_next_is_sent(connections: tuple[Connect, Connect], server: Server) -> None:
+    gates = [Gate(), Gate(), Gate()]
+    server.answer_with(Reply(pieces=[b"a", gates[0], b"b", gates[1], b"c", gates[2]]))
+    client = connections[1]()
+    stream = client.send_headers(GET, end=True)
+    for gate, body in zip(gates, (b"a", b"ab", b"abc"), strict=True):
+        client.read_until_body(stream, body)
+        gate.open()
+    assert client.answer(stream).body == b"abc"
+
+
+def test_both_sides_may_talk_at_once(connections: tuple[Connect, Connect], server: Server) -> None:
+    """A gRPC call in both directions: the answer begins while the request is still being sent."""
+    server.answer_with(Reply(pieces=[b"early"], trailers=[(b"grpc-status", b"0")], early=True))
+    client = connections[1]()
+    stream = client.send_headers(POST)
+    client.read_until_body(stream, b"early")
+
+
+def test_a_slow_stream_does_not_hold_up_another(connections: tuple[Connect, Connect], server: Server) -> None:
+    gate = Gate()
+    server.answer_with(Reply(pieces=[gate, b"slow"]))
+    client = connections[1]()
+    slow = client.send_headers(GET, end=True)
+    gate.wait_reached()
+    server.answer_with(Reply(pieces=[b"fast"]))
+    assert client.answer(client.send_headers(GET, end=True)).body == b"fast"
+    gate.open()
+    assert client.answer(slow).body == b"slow"
+
+
+CURL = ["curl", "-sS", "--http2", "-H", "Zulu: 1", "-H", "alpha: 2", "-H", "Zulu: 3", "-H", "Accept:", "-d", "x=1"]
+
+
+@pytest.mark.parametrize("way", ["proxy", "jail"])
+def test_curl(server: Server, shared_provider: Provider, daemon: Daemon, tmp_path: Path, way: str) -> None:
+    server.requests.clear()
+    authority = str(shared_provider.write_ca(tmp_path / "ca.pem"))
+    url = f"https://{HOST}/v1/x?y"
+    straight = [*CURL, "--cacert", authority, "--connect-to", f"{HOST}:443:127.0.0.1:{server.port}", url]
+    daemon.execute(straight)
+    if way == "proxy":
+        proxy = f"http://127.0.0.1:{daemon.ports['proxy']}"
+        daemon.execute([*CURL, "--cacert", str(daemon.paths.ca_cert), "--proxy", proxy, url])
+    else:
+        daemon.run("run", "--inspect", "--", *CURL, url, check=True)
+    before, after = server.wait_for(2)
+    assert (b"zulu", b"1") in before.headers
+    same(before, after)
