@@ -7,6 +7,7 @@ the same ones, wherever in the text these stand.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 
 from ccinspect.analyser.composition import Category, Part
 from ccinspect.analyser.identity import digest
@@ -107,10 +108,14 @@ def _line_keys(texts: Iterable[str], limit: int) -> list[str]:
 
 
 def _strings(value: Json) -> list[str]:
-    """The longer texts directly among a call's arguments, or one list or object deeper."""
-    items = value.values() if isinstance(value, dict) else (value,)
+    """The longer texts among a call's arguments, as deep as lists of tasks go."""
     found: list[str] = []
-    for item in list(items)[:_PROMPTS]:
-        inner = item.values() if isinstance(item, dict) else item if isinstance(item, list) else (item,)
-        found += [each for each in list(inner)[:_PROMPTS] if isinstance(each, str)]
-    return [each for each in found if len(each.strip()) >= _PROMPT_AT_LEAST]
+    items = [value]
+    for _ in range(_DEPTH):
+        found += [item for item in items if isinstance(item, str) and len(item.strip()) >= _PROMPT_AT_LEAST]
+        inner = [item.values() if isinstance(item, dict) else item for item in items if isinstance(item, dict | list)]
+        items = [each for group in inner for each in islice(group, _PROMPTS)][: 10 * _PROMPTS]
+    return found
+
+
+_DEPTH = 5

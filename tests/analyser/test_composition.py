@@ -29,7 +29,11 @@ def table(parts):
 def test_every_block_finds_its_category():
     parts = parts_of(
         user("<system-reminder>Be nice.</system-reminder>", "An old question"),
-        assistant({"type": "thinking", "thinking": "hm", "signature": "s"}, "Let me see.", call("1", "Read", file_path="/b.py")),
+        assistant(
+            {"type": "thinking", "thinking": "hm", "signature": "s"},
+            "Let me see.",
+            call("1", "Read", file_path="/b.py"),
+        ),
         user(result("1", "1\tx = 1")),
         assistant("Done."),
         user("Now fix this:\n\n" + FILE + "Thanks"),
@@ -77,15 +81,19 @@ def test_files_in_a_system_prompt_are_system_prompt():
 
 
 def test_system_messages_are_system_prompt_wherever_they_stand():
-    chat = read_chat({"model": "gpt-5", "messages": [{"role": "developer", "content": "a"}, {"role": "user", "content": "b"}]})
+    chat = read_chat(
+        {"model": "gpt-5", "messages": [{"role": "developer", "content": "a"}, {"role": "user", "content": "b"}]}
+    )
     assert table(measure(chat, TokenCounter(COUNTS)))[0][0] == "system_prompt"
 
 
 def test_images_and_documents_are_kinds_of_their_own():
-    document = {"type": "document", "title": "a.txt", "source": {"type": "text", "media_type": "text/plain", "data": "words"}}
-    parts = parts_of(
-        user(IMAGE, document), assistant(call("1", "Read", file_path="x.png")), user(result("1", [IMAGE]))
-    )
+    document = {
+        "type": "document",
+        "title": "a.txt",
+        "source": {"type": "text", "media_type": "text/plain", "data": "words"},
+    }
+    parts = parts_of(user(IMAGE, document), assistant(call("1", "Read", file_path="x.png")), user(result("1", [IMAGE])))
     kinds = [(part.kind, part.category, part.file) for part in parts if part.kind in ("image", "document")]
     assert kinds == [
         ("image", Category.USER, None),
@@ -152,7 +160,9 @@ def test_definitions_are_told_apart_from_calls_and_results():
     assert composition.activities == {"mcp": composition.tools["gh/issue"] - composition.definitions["gh/issue"]}
 
 
-texts = st.sampled_from(["hi", "a longer text with words", "```a.py\nx = 1\n```", "<file path='b.py'>y</file> and", "\n" * 40, ""])
+texts = st.sampled_from(
+    ["hi", "a longer text with words", "```a.py\nx = 1\n```", "<file path='b.py'>y</file> and", "\n" * 40, ""]
+)
 blocks = st.one_of(
     texts,
     st.builds(lambda t: {"type": "thinking", "thinking": t, "signature": "s"}, texts),
@@ -182,7 +192,10 @@ def test_the_visible_parts_and_the_unattributed_sum_to_the_total_exactly(talk, u
         assert sum(sums.values()) <= composition.total
     assert composition.unattributed >= 0
     assert 0 <= composition.coverage <= 100
-    assert sum(scaled_tokens(parts, usage, family="anthropic", complete=complete)) == composition.total - composition.unattributed
+    assert (
+        sum(scaled_tokens(parts, usage, family="anthropic", complete=complete))
+        == composition.total - composition.unattributed
+    )
     assert Composition.from_json(json.loads(json.dumps(composition.to_json()))) == composition
 
 

@@ -29,8 +29,18 @@ def agentic(*, session=None, run="run-1"):
 def test_turns_follow_each_other():
     _, _, (first, second, third) = agentic()
     assert (first.relation, first.conversation, first.parent, first.depth) == (Relation.ROOT, "flow-1", None, 1)
-    assert (second.relation, second.conversation, second.parent, second.depth) == (Relation.CONTINUATION, "flow-1", "flow-1", 2)
-    assert (third.relation, third.conversation, third.parent, third.depth) == (Relation.CONTINUATION, "flow-1", "flow-2", 3)
+    assert (second.relation, second.conversation, second.parent, second.depth) == (
+        Relation.CONTINUATION,
+        "flow-1",
+        "flow-1",
+        2,
+    )
+    assert (third.relation, third.conversation, third.parent, third.depth) == (
+        Relation.CONTINUATION,
+        "flow-1",
+        "flow-2",
+        3,
+    )
 
 
 def test_inference_says_its_confidence():
@@ -41,7 +51,9 @@ def test_inference_says_its_confidence():
 
 def test_a_session_id_makes_it_exact():
     _, _, lineages = agentic(session="s")
-    assert {(each.method, each.certainty, each.confidence) for each in lineages} == {("session_id", Certainty.EXACT, 1.0)}
+    assert {(each.method, each.certainty, each.confidence) for each in lineages} == {
+        ("session_id", Certainty.EXACT, 1.0)
+    }
 
 
 def test_going_on_from_an_earlier_turn_is_a_fork():
@@ -86,7 +98,8 @@ def test_equal_words_in_two_runs_are_two_conversations():
         answer("Fixed."),
     ]
     lineages = [
-        other.send(request(*talk[: 2 * turn + 1], tools=TOOLS), said).analysis.lineage for turn, said in enumerate(answers)
+        other.send(request(*talk[: 2 * turn + 1], tools=TOOLS), said).analysis.lineage
+        for turn, said in enumerate(answers)
     ]
     assert {each.conversation for each in lineages} == {"flow-101"}
     assert [each.relation for each in lineages] == [Relation.ROOT, Relation.CONTINUATION, Relation.CONTINUATION]
@@ -104,7 +117,9 @@ def test_equal_beginnings_with_different_answers_are_two_conversations():
 def test_equal_words_in_two_sessions_are_two_conversations():
     agent, talk, _ = agentic(session="one")
     other = agent.another(session="two", sent=100)
-    lineages = [other.send(request(*talk[:length], tools=TOOLS), answer("Let me see.")).analysis.lineage for length in (1, 3)]
+    lineages = [
+        other.send(request(*talk[:length], tools=TOOLS), answer("Let me see.")).analysis.lineage for length in (1, 3)
+    ]
     assert [(each.conversation, each.relation) for each in lineages] == [
         ("flow-101", Relation.ROOT),
         ("flow-101", Relation.CONTINUATION),
@@ -115,7 +130,11 @@ def test_a_conversation_resumed_under_another_session_id_goes_on():
     agent, talk, _ = agentic(session="one")
     other = agent.another(session="two", run="run-2", sent=100, now=90_000.0)
     lineage = other.send(request(*talk, tools=TOOLS), answer("They pass.")).analysis.lineage
-    assert (lineage.relation, lineage.conversation, lineage.certainty) == (Relation.CONTINUATION, "flow-1", Certainty.INFERRED)
+    assert (lineage.relation, lineage.conversation, lineage.certainty) == (
+        Relation.CONTINUATION,
+        "flow-1",
+        Certainty.INFERRED,
+    )
 
 
 def test_an_answer_that_comes_back_in_another_shape_is_the_same_answer():
@@ -162,7 +181,11 @@ def test_an_agents_own_word_makes_it_exact():
     assert (first.relation, first.origin, first.certainty) == (Relation.SUB_AGENT, "flow-1", Certainty.EXACT)
     more = request(user(PROMPT + " Go."), assistant("Hm."), user("go on, please"), tools=TOOLS)
     second = agent.send(more, answer("None."), headers=headers).analysis.lineage
-    assert (second.relation, second.conversation, second.certainty) == (Relation.CONTINUATION, "flow-2", Certainty.EXACT)
+    assert (second.relation, second.conversation, second.certainty) == (
+        Relation.CONTINUATION,
+        "flow-2",
+        Certainty.EXACT,
+    )
 
 
 def test_two_sub_agents_of_one_session_do_not_mix():
@@ -180,7 +203,9 @@ def test_the_main_conversation_goes_on_after_a_sub_agent():
     agent = with_task(session="s")
     agent.send(request(user(PROMPT), system="You search."), answer("None."))
     back = assistant("I will ask.", call("task-1", "Task", description="Look", prompt=PROMPT))
-    lineage = agent.send(request(user("Find the bug"), back, user(result("task-1", "None.")), tools=TOOLS), answer("ok")).analysis.lineage
+    lineage = agent.send(
+        request(user("Find the bug"), back, user(result("task-1", "None.")), tools=TOOLS), answer("ok")
+    ).analysis.lineage
     assert (lineage.relation, lineage.conversation, lineage.parent) == (Relation.CONTINUATION, "flow-1", "flow-1")
 
 
@@ -221,7 +246,9 @@ def test_a_conversation_whose_history_was_edited_is_known_by_what_was_kept():
     agent = Agent()
     talk = [user("Find the bug in the parser, it must be somewhere in the code that reads the numbers, I would think.")]
     for turn in range(8):
-        text = f"Step {turn}: I have looked at function number {turn} and it does what it should, as far as I can see now."
+        text = (
+            f"Step {turn}: I have looked at function number {turn} and it does what it should, as far as I can see now."
+        )
         agent.send(request(*talk, tools=TOOLS), answer(text, calls(f"t{turn}", "Read", file_path=f"/{turn}.py")))
         said = assistant(text, call(f"t{turn}", "Read", file_path=f"/{turn}.py"))
         talk += [said, user(result(f"t{turn}", f"def function_{turn}(): return {turn}  # and many words more\n" * 5))]
@@ -235,9 +262,17 @@ def test_a_conversation_whose_history_was_edited_is_known_by_what_was_kept():
 def test_reading_the_same_files_is_no_sign_of_the_same_conversation():
     source = "def parse(text): return text.split()\n" * 100
     agent = Agent(run="run-1")
-    talk = [user("Find the bug in the parser"), assistant("I am looking.", call("a", "Read", file_path="/p.py")), user(result("a", source))]
+    talk = [
+        user("Find the bug in the parser"),
+        assistant("I am looking.", call("a", "Read", file_path="/p.py")),
+        user(result("a", source)),
+    ]
     agent.send(request(*talk, tools=TOOLS), answer("There."))
-    talk = [user("Write documentation for it"), assistant("Reading first.", call("b", "Read", file_path="/p.py")), user(result("b", source))]
+    talk = [
+        user("Write documentation for it"),
+        assistant("Reading first.", call("b", "Read", file_path="/p.py")),
+        user(result("b", source)),
+    ]
     lineage = agent.send(request(*talk, tools=TOOLS), answer("Here.")).analysis.lineage
     assert lineage.relation is Relation.ROOT
 
@@ -254,8 +289,14 @@ def test_side_calls_stand_beside_the_conversation_and_nothing_goes_on_from_them(
     assert (title.purpose, title.lineage.relation) == ("housekeeping", Relation.SIDE_CALL)
     first = agent.send(request(*talk, tools=TOOLS), answer("Where?")).analysis.lineage
     assert (first.relation, first.conversation) == (Relation.ROOT, "flow-2")
-    counted = agent.send(request(*talk, tools=TOOLS, path="/v1/messages/count_tokens"), answer(usage=None, count=9)).analysis
-    assert (counted.purpose, counted.lineage.relation, counted.lineage.origin) == ("count_tokens", Relation.SIDE_CALL, "flow-2")
+    counted = agent.send(
+        request(*talk, tools=TOOLS, path="/v1/messages/count_tokens"), answer(usage=None, count=9)
+    ).analysis
+    assert (counted.purpose, counted.lineage.relation, counted.lineage.origin) == (
+        "count_tokens",
+        Relation.SIDE_CALL,
+        "flow-2",
+    )
     second = agent.send(request(*talk, assistant("Where?"), user("There"), tools=TOOLS), answer("Ok")).analysis.lineage
     assert (second.relation, second.parent, second.depth) == (Relation.CONTINUATION, "flow-2", 2)
 
@@ -312,7 +353,9 @@ def test_history_from_the_provider_is_in_the_composition():
 
 
 steps = st.lists(
-    st.tuples(st.sampled_from(["turn", "turn", "turn", "retry", "fork", "fail"]), st.integers(0, 2**16)), min_size=1, max_size=14
+    st.tuples(st.sampled_from(["turn", "turn", "turn", "retry", "fork", "fail"]), st.integers(0, 2**16)),
+    min_size=1,
+    max_size=14,
 )
 
 

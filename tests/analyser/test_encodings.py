@@ -19,7 +19,9 @@ from ccinspect.analyser.encodings import PIECE, count, encoding_name, load, piec
 def test_vocabulary_and_pattern_are_those_that_tiktoken_would_download(name, monkeypatch):
     asked = {}
     monkeypatch.setattr(
-        tiktoken_ext.openai_public, "load_tiktoken_bpe", lambda url, expected_hash: asked.update(hash=expected_hash) or {}
+        tiktoken_ext.openai_public,
+        "load_tiktoken_bpe",
+        lambda url, expected_hash: asked.update(hash=expected_hash) or {},
     )
     theirs = getattr(tiktoken_ext.openai_public, name)()
     shipped = files("ccinspect.analyser").joinpath("vocabularies", f"{name}.tiktoken.gz").read_bytes()
@@ -60,7 +62,9 @@ def test_lone_surrogates_count():
     assert count("a\ud83db") > 0
 
 
-@given(st.lists(st.sampled_from(["word ", "\n", "   ", "x" * 700, "汉字", "f(a, b);\n", "\t"]), min_size=1, max_size=400))
+@given(
+    st.lists(st.sampled_from(["word ", "\n", "   ", "x" * 700, "汉字", "f(a, b);\n", "\t"]), min_size=1, max_size=400)
+)
 def test_pieces_are_the_text_and_none_is_too_long(words):
     text = "".join(words) * 30
     cut = list(pieces(text))

@@ -18,11 +18,14 @@ LONG = "\n".join(f"line {at}" for at in range(LONG_FENCE))
         ("a < b and `code`", []),
         ("<file path='src/a.py'>\nx = 1\n</file>", ["src/a.py"]),
         ('Look:\n<file_content path="a/b.ts">\nx\n</file_content>\nbye', ["a/b.ts"]),
-        ("<document index='1'>\n<source>notes.md</source>\n<document_content>\nx\n</document_content>\n</document>", ["notes.md"]),
+        (
+            "<document index='1'>\n<source>notes.md</source>\n<document_content>\nx\n</document_content>\n</document>",
+            ["notes.md"],
+        ),
         ("<file>\nx\n</file>", [""]),
         ("<file path='a.py'>never closed", []),
         ("```src/a.py\nx = 1\n```", ["src/a.py"]),
-        ("```python title=\"src/a.py\"\nx = 1\n```", ["src/a.py"]),
+        ('```python title="src/a.py"\nx = 1\n```', ["src/a.py"]),
         ("```python:src/a.py\nx = 1\n```", ["src/a.py"]),
         ("```12:30:src/a.py\nx = 1\n```", ["src/a.py"]),
         ("```python\nx = 1\n```", []),
@@ -55,7 +58,20 @@ def test_a_stretch_holds_the_file_with_its_fence_and_name_and_nothing_more():
 
 
 pieces = st.sampled_from(
-    ["```", "~~~", "\n", "a.py", "<file path='a.py'>", "</file>", "<document>", "</document>", "x", " ", "# b.py", "word " * 9]
+    [
+        "```",
+        "~~~",
+        "\n",
+        "a.py",
+        "<file path='a.py'>",
+        "</file>",
+        "<document>",
+        "</document>",
+        "x",
+        " ",
+        "# b.py",
+        "word " * 9,
+    ]
 )
 
 
@@ -87,11 +103,15 @@ def test_hostile_texts_take_bounded_time(text):
     assert time.process_time() - start < 3
 
 
-@pytest.mark.parametrize("word", ["a.py", "/etc/hosts.conf", "src/lib", "C:\\x.py"[3:], "pages/[id].tsx", "Makefile", "../a-b.c"])
+@pytest.mark.parametrize(
+    "word", ["a.py", "/etc/hosts.conf", "src/lib", "C:\\x.py"[3:], "pages/[id].tsx", "Makefile", "../a-b.c"]
+)
 def test_paths(word):
     assert is_path(word)
 
 
-@pytest.mark.parametrize("word", ["", "python", "3.14", "https://a.b/c.py", "hello world.py", "e.g.", "a" * 400 + ".py", "..."])
+@pytest.mark.parametrize(
+    "word", ["", "python", "3.14", "https://a.b/c.py", "hello world.py", "e.g.", "a" * 400 + ".py", "..."]
+)
 def test_no_paths(word):
     assert not is_path(word)

@@ -62,7 +62,10 @@ def test_an_image_tells_its_size(data, size):
     assert image_size(data) == size
 
 
-@given(st.binary(max_size=400), st.sampled_from([b"", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"\xff\xd8", b"RIFF\0\0\0\0WEBPVP8X"]))
+@given(
+    st.binary(max_size=400),
+    st.sampled_from([b"", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"\xff\xd8", b"RIFF\0\0\0\0WEBPVP8X"]),
+)
 def test_no_bytes_are_too_odd_to_be_measured(data, start):
     size = image_size(b64(start + data))
     assert size is None or (size[0] > 0 and size[1] > 0)
@@ -96,7 +99,15 @@ def test_openai_patches_are_those_of_its_example():
 # the 65 tokens of the words sent along.
 @pytest.mark.parametrize(
     ("width", "height", "tokens"),
-    [(200, 200, 64), (256, 256, 100), (512, 512, 361), (768, 768, 784), (1024, 1024, 1369), (1280, 720, 1196), (1920, 1080, 1560)],
+    [
+        (200, 200, 64),
+        (256, 256, 100),
+        (512, 512, 361),
+        (768, 768, 784),
+        (1024, 1024, 1369),
+        (1280, 720, 1196),
+        (1920, 1080, 1560),
+    ],
 )
 def test_anthropic_images_take_a_token_for_each_patch(width, height, tokens):
     assert anthropic_image(width, height) == tokens
@@ -125,7 +136,12 @@ def test_gemini_images(media, model, tokens):
 
 def test_sound_is_counted_by_its_length():
     second = 32_000
-    head = b"RIFF" + struct.pack("<I", second * 10) + b"WAVEfmt " + struct.pack("<IHHIIHH", 16, 1, 1, 16_000, second, 2, 16)
+    head = (
+        b"RIFF"
+        + struct.pack("<I", second * 10)
+        + b"WAVEfmt "
+        + struct.pack("<IHHIIHH", 16, 1, 1, 16_000, second, 2, 16)
+    )
     wav = Media(kind="audio", data=b64(head + b"\0" * second * 10))
     assert abs(media_tokens(wav, "gemini", "gemini-2.5-pro").tokens - 320) <= 1
     assert not media_tokens(wav, "gemini", "").guess
@@ -147,7 +163,9 @@ def test_what_cannot_be_seen_is_a_guess():
 
 
 def test_models_that_count_alike_share_a_variant():
-    assert media_variant("openai", "gpt-4o") == media_variant("openai", "gpt-4-turbo") != media_variant("openai", "gpt-5")
+    assert (
+        media_variant("openai", "gpt-4o") == media_variant("openai", "gpt-4-turbo") != media_variant("openai", "gpt-5")
+    )
     assert media_variant("anthropic", "claude-opus-4-7") != media_variant("anthropic", "claude-opus-4-6")
 
 

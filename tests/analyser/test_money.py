@@ -81,7 +81,13 @@ def test_web_searches_are_paid_for():
 
 @pytest.mark.parametrize(
     ("model", "provider"),
-    [("my-own-model", None), (None, "anthropic"), ("llama3", "ollama"), ("qwen3", "local"), ("claude-sonnet-4-5", "groq")],
+    [
+        ("my-own-model", None),
+        (None, "anthropic"),
+        ("llama3", "ollama"),
+        ("qwen3", "local"),
+        ("claude-sonnet-4-5", "groq"),
+    ],
 )
 def test_what_has_no_price_is_unknown_and_not_nothing(model, provider):
     rates = PRICES.rates(model, provider, AT.timestamp(), 1_000)

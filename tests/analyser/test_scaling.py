@@ -35,7 +35,12 @@ def test_without_proportions_the_first_takes_all():
     assert scale([0, 0], 7) == [7, 0]
 
 
-@given(st.integers(0, 10**6), st.integers(0, 10**7), st.sampled_from(["openai", "anthropic", "gemini", "other"]), st.booleans())
+@given(
+    st.integers(0, 10**6),
+    st.integers(0, 10**7),
+    st.sampled_from(["openai", "anthropic", "gemini", "other"]),
+    st.booleans(),
+)
 def test_never_more_is_attributed_than_the_provider_counted(visible, provider, family, sealed):
     assert 0 <= attributable(visible, provider, family, sealed=sealed) <= provider
 

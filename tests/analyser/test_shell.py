@@ -65,7 +65,9 @@ def test_no_line_is_too_odd(line):
     main_command(line)
 
 
-@pytest.mark.parametrize("line", ["'" * 9_000, '"\\' * 9_000, "(" * 9_000, "bash -c " * 2_000, "<" * 9_000, "a" * 10**7])
+@pytest.mark.parametrize(
+    "line", ["'" * 9_000, '"\\' * 9_000, "(" * 9_000, "bash -c " * 2_000, "<" * 9_000, "a" * 10**7]
+)
 def test_hostile_lines_take_bounded_time(line):
     start = time.process_time()
     main_command(line)

@@ -25,7 +25,11 @@ O200K = Scheme("o200k_base", "anthropic", "claude-sonnet-4-5")
 
 # The two examples of OpenAI's cookbook, "How to count tokens with tiktoken", with what its API counted for each model.
 JARGON = [
-    ("system", None, "You are a helpful, pattern-following assistant that translates corporate jargon into plain English."),
+    (
+        "system",
+        None,
+        "You are a helpful, pattern-following assistant that translates corporate jargon into plain English.",
+    ),
     ("system", "example_user", "New synergies will help drive top-line growth."),
     ("system", "example_assistant", "Things working well together will increase revenue."),
     (
@@ -132,7 +136,9 @@ def test_lines_that_change_with_each_call_are_counted_all_the_same():
     plain = Request("anthropic", model="claude-sonnet-4-5", system=(Text("You are Claude Code."),))
     line = "x-anthropic-billing-header: cc_version=2.1.3;\n"
     billed = Request("anthropic", model="claude-sonnet-4-5", system=(Text(line + "You are Claude Code."),))
-    totals = [compose(measure(each, TokenCounter(COUNTS)), None).categories["system_prompt"] for each in (plain, billed)]
+    totals = [
+        compose(measure(each, TokenCounter(COUNTS)), None).categories["system_prompt"] for each in (plain, billed)
+    ]
     assert totals[1] > totals[0]
 
 
