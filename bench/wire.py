@@ -2,7 +2,8 @@
 
     python bench/wire.py [--json]
 
-The bar is 15 MB/s for each dialect, with chunks of 16 kB. Streams are long answers in small deltas, as models send them.
+The bar is 15 MB/s for each dialect, with chunks of 16 kB. Streams are long answers in small
+deltas, as models send them.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ BAR_MB_S = 15.0
 CHUNK = 16 * 1024
 EVENTS = 60_000
 ROUNDS = 3
-WORDS = " The quick brown fox jumps".split(" ")
+WORDS = ["", "The", "quick", "brown", "fox", "jumps"]
 
 
 def _sse(*events: dict[str, object], named: bool = True) -> str:

@@ -145,6 +145,14 @@ def dump_text(value: Json) -> str:
     return dump(value).decode("utf-8")
 
 
+def dump_line(value: Json) -> str:
+    """JSON for one line of a stream. Many clients take Unicode's other line ends for ends of lines: escaped here."""
+    text = dump_text(value)
+    if not text.isascii():
+        text = text.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029").replace("\x85", "\\u0085")
+    return text
+
+
 def _plain(value: Json, depth: int) -> Json:
     if value is None or isinstance(value, str | bool):
         return value

@@ -856,13 +856,13 @@ COMPLETIONS_STREAM = sse(
         "object": "text_completion",
         "model": "gpt-3.5-turbo-instruct",
         "choices": [{"index": 0, "text": "Hel", "finish_reason": None}],
-    },  # noqa: E501
+    },
     {
         "id": "cmpl-1",
         "object": "text_completion",
         "model": "gpt-3.5-turbo-instruct",
         "choices": [{"index": 0, "text": "lo", "finish_reason": "stop"}],
-    },  # noqa: E501
+    },
     {"id": "cmpl-1", "choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}},
     "[DONE]",
 )

@@ -96,14 +96,35 @@ def raw_message(headers: bytes, payload: bytes = b"") -> bytes:
 
 def test_all_types_of_header_are_read() -> None:
     block = (
-        b"\x01a\x00" + b"\x01b\x01" + b"\x01c\x02\xff" + b"\x01d\x03\x00\x05" + b"\x01e\x04\x00\x00\x00\x05"
-        + b"\x01f\x05" + bytes(7) + b"\x05" + b"\x01g\x06\x00\x02hi" + b"\x01h\x07\x00\x02hi"
-        + b"\x01i\x08" + bytes(7) + b"\x01" + b"\x01j\x09" + bytes(16)
-    )  # fmt: skip
+        b"\x01a\x00"
+        + b"\x01b\x01"
+        + b"\x01c\x02\xff"
+        + b"\x01d\x03\x00\x05"
+        + b"\x01e\x04\x00\x00\x00\x05"
+        + b"\x01f\x05"
+        + bytes(7)
+        + b"\x05"
+        + b"\x01g\x06\x00\x02hi"
+        + b"\x01h\x07\x00\x02hi"
+        + b"\x01i\x08"
+        + bytes(7)
+        + b"\x01"
+        + b"\x01j\x09"
+        + bytes(16)
+    )
     [message] = EventStreamDecoder().feed(raw_message(block, b"x"))
     assert message.headers == {
-        "a": True, "b": False, "c": -1, "d": 5, "e": 5, "f": 5, "g": b"hi", "h": "hi", "i": 1, "j": bytes(16)
-    }  # fmt: skip
+        "a": True,
+        "b": False,
+        "c": -1,
+        "d": 5,
+        "e": 5,
+        "f": 5,
+        "g": b"hi",
+        "h": "hi",
+        "i": 1,
+        "j": bytes(16),
+    }
 
 
 @pytest.mark.parametrize(

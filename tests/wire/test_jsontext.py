@@ -23,8 +23,13 @@ from ccinspect.wire.jsontext import (
 )
 
 
-@given(st.recursive(st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-                    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20))  # fmt: skip
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+        max_leaves=20,
+    )
+)
 def test_what_is_written_is_read(value: object) -> None:
     assert parse(dump(value)) == (mend(value), None)
 
@@ -113,10 +118,18 @@ def test_writing_a_self_containing_list_ends() -> None:
 @pytest.mark.parametrize(
     ("value", "count", "number"),
     [
-        (5, 5, 5), (5.0, 5, 5.0), (True, None, None), (-1, None, -1), ("5", None, None), (None, None, None),
-        (float("inf"), None, None), (float("nan"), None, None), (10**400, None, None), (2**60, None, 2**60),
+        (5, 5, 5),
+        (5.0, 5, 5.0),
+        (True, None, None),
+        (-1, None, -1),
+        ("5", None, None),
+        (None, None, None),
+        (float("inf"), None, None),
+        (float("nan"), None, None),
+        (10**400, None, None),
+        (2**60, None, 2**60),
     ],
-)  # fmt: skip
+)
 def test_numbers_are_what_they_seem_or_nothing(value: object, count: int | None, number: float | None) -> None:
     assert as_count(value) == count
     assert as_number(value) == number

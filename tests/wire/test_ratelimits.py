@@ -119,9 +119,17 @@ def test_spans(text: str, seconds: float | None) -> None:
 
 
 NAMES = st.sampled_from(
-    ["retry-after", "retry-after-ms", "x-ratelimit-reset-tokens", "anthropic-ratelimit-unified-5h-reset",
-     "anthropic-ratelimit-requests-reset", "x-codex-primary-reset-at", "x-quota-snapshot-chat", "x-ratelimit-x"]
-)  # fmt: skip
+    [
+        "retry-after",
+        "retry-after-ms",
+        "x-ratelimit-reset-tokens",
+        "anthropic-ratelimit-unified-5h-reset",
+        "anthropic-ratelimit-requests-reset",
+        "x-codex-primary-reset-at",
+        "x-quota-snapshot-chat",
+        "x-ratelimit-x",
+    ]
+)
 
 
 @given(st.lists(st.tuples(NAMES | st.text(max_size=20), st.text(max_size=40) | st.just("9" * 400)), max_size=8))

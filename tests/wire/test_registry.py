@@ -56,9 +56,21 @@ def test_a_path_is_recognised(path: str, dialect: str, kind: str) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "", "/v1/models", "/v1/messages/msg_1", "/v1/messages/batches/b1", "/api/tags", "/v1/responses/resp_1/cancel",
-     "/messages/x", "/api/event_logging/batch", "/v1/metrics", "/completions.html", "/" * 9000],
-)  # fmt: skip
+    [
+        "/",
+        "",
+        "/v1/models",
+        "/v1/messages/msg_1",
+        "/v1/messages/batches/b1",
+        "/api/tags",
+        "/v1/responses/resp_1/cancel",
+        "/messages/x",
+        "/api/event_logging/batch",
+        "/v1/metrics",
+        "/completions.html",
+        "/" * 9000,
+    ],
+)
 def test_other_paths_are_not(path: str) -> None:
     assert recognise("POST", path) is None
 

@@ -147,20 +147,34 @@ def test_anthropic_server_tools_and_mcp() -> None:
     content = [
         {"type": "server_tool_use", "id": "s1", "name": "web_search", "input": {"query": "x"}},
         {"type": "web_search_tool_result", "tool_use_id": "s1", "content": [{"type": "web_search_result", "url": "u"}]},
-        {"type": "web_search_tool_result", "tool_use_id": "s1",
-         "content": {"type": "web_search_tool_result_error", "error_code": "unavailable"}},
+        {
+            "type": "web_search_tool_result",
+            "tool_use_id": "s1",
+            "content": {"type": "web_search_tool_result_error", "error_code": "unavailable"},
+        },
         {"type": "mcp_tool_use", "id": "m1", "name": "echo", "server_name": "srv", "input": {}},
-        {"type": "mcp_tool_result", "tool_use_id": "m1", "is_error": False, "content": [{"type": "text", "text": "hi"}]},
+        {
+            "type": "mcp_tool_result",
+            "tool_use_id": "m1",
+            "is_error": False,
+            "content": [{"type": "text", "text": "hi"}],
+        },
         {"type": "compaction", "content": "Summary so far"},
-    ]  # fmt: skip
+    ]
     [message] = decode("anthropic", {"messages": [{"role": "assistant", "content": content}]}).messages
     search, found, failed, call, result, compaction = message.blocks
-    assert isinstance(search, ToolCall) and search.executor == "provider"
-    assert isinstance(found, ToolResult) and not found.is_error and found.content[0].raw["url"] == "u"
-    assert isinstance(failed, ToolResult) and failed.is_error
-    assert isinstance(call, ToolCall) and (call.server, call.executor) == ("srv", "provider")
+    assert isinstance(search, ToolCall)
+    assert search.executor == "provider"
+    assert isinstance(found, ToolResult)
+    assert not found.is_error
+    assert found.content[0].raw["url"] == "u"
+    assert isinstance(failed, ToolResult)
+    assert failed.is_error
+    assert isinstance(call, ToolCall)
+    assert (call.server, call.executor) == ("srv", "provider")
     assert result == ToolResult("m1", None, (Text("hi"),), executor="provider", kind="mcp_tool_result")
-    assert isinstance(compaction, Unknown) and "Summary so far" in compaction.text
+    assert isinstance(compaction, Unknown)
+    assert "Summary so far" in compaction.text
 
 
 def test_chat() -> None:
@@ -190,16 +204,29 @@ def test_chat_by_others() -> None:
         {"role": "assistant", "content": "x", "reasoning_content": "deep"},
         {"role": "assistant", "content": None, "refusal": "no", "function_call": {"name": "f", "arguments": "{}"}},
         {"role": "assistant", "content": [{"type": "thinking", "thinking": [{"type": "text", "text": "mistral"}]}]},
-        {"role": "assistant", "reasoning": "dup", "reasoning_details": [
-            {"type": "reasoning.text", "text": "router", "signature": "sig"},
-            {"type": "reasoning.encrypted", "data": "sealed"}]},
-        {"role": "assistant", "tool_calls": [
-            {"id": "c", "type": "function", "function": {"name": "f", "arguments": {"a": 1}},
-             "extra_content": {"google": {"thought_signature": "sig"}}},
-            {"id": "d", "type": "custom", "custom": {"name": "patch", "input": "raw text"}},
-            {"id": "e", "type": "function", "function": {"name": "f", "arguments": "{broken"}}]},
+        {
+            "role": "assistant",
+            "reasoning": "dup",
+            "reasoning_details": [
+                {"type": "reasoning.text", "text": "router", "signature": "sig"},
+                {"type": "reasoning.encrypted", "data": "sealed"},
+            ],
+        },
+        {
+            "role": "assistant",
+            "tool_calls": [
+                {
+                    "id": "c",
+                    "type": "function",
+                    "function": {"name": "f", "arguments": {"a": 1}},
+                    "extra_content": {"google": {"thought_signature": "sig"}},
+                },
+                {"id": "d", "type": "custom", "custom": {"name": "patch", "input": "raw text"}},
+                {"id": "e", "type": "function", "function": {"name": "f", "arguments": "{broken"}},
+            ],
+        },
         {"role": "function", "name": "f", "content": "old"},
-    ]  # fmt: skip
+    ]
     request = decode("openai_chat", {"messages": messages, "response_format": {"type": "json_object"}})
     deep, refused, mistral, router, calls, old = request.messages
     assert deep.blocks == (Thinking("deep"), Text("x"))
@@ -223,8 +250,17 @@ def test_responses() -> None:
     assert request.system == (Text("You are Codex."),)
     roles = [message.role for message in request.messages]
     assert roles == [
-        "developer", "developer", "user", "assistant", "assistant", "assistant", "assistant", "tool", "tool", "user"
-    ]  # fmt: skip
+        "developer",
+        "developer",
+        "user",
+        "assistant",
+        "assistant",
+        "assistant",
+        "assistant",
+        "tool",
+        "tool",
+        "user",
+    ]
     blocks = [block for message in request.messages for block in message.blocks]
     assert blocks[3] == Thinking(
         "**Listing**", summary=True, id="rs_68", signature=Signature("gAAAAABo", "openai_responses")
@@ -254,14 +290,18 @@ def test_responses_built_in_tools() -> None:
     ]
     request = decode("openai_responses", {"input": items})
     search, mcp, shell, output, reference, unknown = (message.blocks for message in request.messages)
-    assert isinstance(search[0], ToolCall) and search[0].executor == "provider"
+    assert isinstance(search[0], ToolCall)
+    assert search[0].executor == "provider"
     assert mcp == (
         ToolCall("m", "echo", {"a": 1}, "srv", "provider", "mcp_call"),
         ToolResult("m", "echo", (Text("out"),), executor="provider", kind="mcp_call"),
     )
-    assert isinstance(shell[0], ToolCall) and (shell[0].id, shell[0].executor) == ("c", "client")
-    assert isinstance(output[0], ToolResult) and output[0].content == (Text("files"),)
-    assert isinstance(reference[0], Unknown) and isinstance(unknown[0], Unknown)
+    assert isinstance(shell[0], ToolCall)
+    assert (shell[0].id, shell[0].executor) == ("c", "client")
+    assert isinstance(output[0], ToolResult)
+    assert output[0].content == (Text("files"),)
+    assert isinstance(reference[0], Unknown)
+    assert isinstance(unknown[0], Unknown)
     changed = replace(request, messages=(*request.messages, Message("user", (Text("x"),))))
     assert encode("openai_responses", changed).body["input"][:6] == items
 
@@ -351,7 +391,8 @@ def test_amazon_q() -> None:
     assert first.blocks == (Text("List files"),)
     assert second.blocks == (Text("Listing."), ToolCall("tooluse_1", "fs_read", {"path": "."}))
     assert current.blocks[0] == ToolResult("tooluse_1", None, (Text('{"files":["a"]}'),))
-    assert isinstance(current.blocks[1], Unknown) and "/src" in current.blocks[1].text
+    assert isinstance(current.blocks[1], Unknown)
+    assert "/src" in current.blocks[1].text
     assert [tool.name for tool in request.tools] == ["fs_read"]
 
 

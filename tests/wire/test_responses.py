@@ -33,7 +33,8 @@ def decode(dialect: str, body: Any, status: int = 200) -> Response:
 def test_an_answer_is_complete_and_has_its_usage(dialect: str, body: dict[str, Any]) -> None:
     response = decode(dialect, body)
     assert (response.outcome, response.stop_reason, response.error) == (Outcome.COMPLETE, StopReason.TOOL_USE, None)
-    assert response.usage is not None and response.usage.total > 0
+    assert response.usage is not None
+    assert response.usage.total > 0
     assert not response.diagnostics
 
 
@@ -49,8 +50,10 @@ def test_anthropic() -> None:
     thinking, text, search, found, cited, call = response.blocks
     assert thinking == Thinking("Look it up.", signature=Signature("EqQBCkYIBxgCKkD=", "anthropic"))
     assert text == Text("I will search.")
-    assert isinstance(search, ToolCall) and search.executor == "provider"
-    assert isinstance(found, ToolResult) and found.kind == "web_search_tool_result"
+    assert isinstance(search, ToolCall)
+    assert search.executor == "provider"
+    assert isinstance(found, ToolResult)
+    assert found.kind == "web_search_tool_result"
     assert cited == Text("It is 20 degrees.", (Citation("Weather", "https://example.com/w", "20 degrees"),))
     assert call == ToolCall("toolu_01C", "Read", {"file_path": "/c", "limit": 3})
     assert call.path == ("content", 5)
@@ -67,15 +70,21 @@ def test_responses_statuses() -> None:
     error = {"code": "rate_limit_exceeded", "message": "slow down"}
     failed = decode("openai_responses", {**base, "status": "failed", "error": error})
     assert failed.outcome is Outcome.ERROR
-    assert failed.error is not None and failed.error.kind is ErrorKind.RATE_LIMIT
+    assert failed.error is not None
+    assert failed.error.kind is ErrorKind.RATE_LIMIT
     refused = {"type": "message", "role": "assistant", "content": [{"type": "refusal", "refusal": "no"}]}
     assert decode("openai_responses", {**base, "output": [refused]}).stop_reason is StopReason.REFUSAL
     assert decode("openai_responses", {"object": "response.input_tokens", "input_tokens": 11}).count == 11
 
 
 def test_chat_with_several_choices_and_citations() -> None:
-    message = {"role": "assistant", "content": "a", "annotations": [
-        {"type": "url_citation", "url_citation": {"url": "u", "title": "t", "start_index": 0, "end_index": 1}}]}  # fmt: skip
+    message = {
+        "role": "assistant",
+        "content": "a",
+        "annotations": [
+            {"type": "url_citation", "url_citation": {"url": "u", "title": "t", "start_index": 0, "end_index": 1}}
+        ],
+    }
     choices = [
         {"index": 0, "message": message, "finish_reason": "length"},
         {"index": 1, "message": {"role": "assistant", "content": "b"}, "finish_reason": "stop"},
@@ -112,29 +121,77 @@ def test_embeddings_and_completions() -> None:
 
 
 ERRORS: list[tuple[str, int, Any, ErrorKind, str]] = [
-    ("anthropic", 529, {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}},
-     ErrorKind.OVERLOADED, "Overloaded"),
-    ("anthropic", 400, {"type": "error", "error": {"type": "invalid_request_error", "message": "m"}},
-     ErrorKind.INVALID_REQUEST, "m"),
-    ("anthropic", 413, {"type": "error", "error": {"type": "request_too_large", "message": "m"}}, ErrorKind.TOO_LARGE, "m"),
-    ("openai_chat", 401, {"error": {"message": "bad key", "type": "invalid_request_error", "code": "invalid_api_key"}},
-     ErrorKind.AUTHENTICATION, "bad key"),
-    ("openai_chat", 429, {"error": {"message": "q", "type": "insufficient_quota", "code": "insufficient_quota"}},
-     ErrorKind.QUOTA, "q"),
-    ("openai_chat", 400, {"error": {"message": "long", "type": "invalid_request_error", "code": "context_length_exceeded"}},
-     ErrorKind.TOO_LARGE, "long"),
+    (
+        "anthropic",
+        529,
+        {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}},
+        ErrorKind.OVERLOADED,
+        "Overloaded",
+    ),
+    (
+        "anthropic",
+        400,
+        {"type": "error", "error": {"type": "invalid_request_error", "message": "m"}},
+        ErrorKind.INVALID_REQUEST,
+        "m",
+    ),
+    (
+        "anthropic",
+        413,
+        {"type": "error", "error": {"type": "request_too_large", "message": "m"}},
+        ErrorKind.TOO_LARGE,
+        "m",
+    ),
+    (
+        "openai_chat",
+        401,
+        {"error": {"message": "bad key", "type": "invalid_request_error", "code": "invalid_api_key"}},
+        ErrorKind.AUTHENTICATION,
+        "bad key",
+    ),
+    (
+        "openai_chat",
+        429,
+        {"error": {"message": "q", "type": "insufficient_quota", "code": "insufficient_quota"}},
+        ErrorKind.QUOTA,
+        "q",
+    ),
+    (
+        "openai_chat",
+        400,
+        {"error": {"message": "long", "type": "invalid_request_error", "code": "context_length_exceeded"}},
+        ErrorKind.TOO_LARGE,
+        "long",
+    ),
     ("openai_chat", 200, {"error": {"message": "router", "code": 502}}, ErrorKind.SERVER, "router"),
     ("openai_responses", 404, {"error": {"message": "m", "code": "model_not_found"}}, ErrorKind.NOT_FOUND, "m"),
-    ("gemini", 429, {"error": {"code": 429, "message": "q", "status": "RESOURCE_EXHAUSTED",
-                               "details": [{"@type": "x.RetryInfo", "retryDelay": "34.5s"}]}}, ErrorKind.RATE_LIMIT, "q"),
-    ("gemini", 400, [{"error": {"code": 400, "message": "m", "status": "INVALID_ARGUMENT"}}],
-     ErrorKind.INVALID_REQUEST, "m"),
+    (
+        "gemini",
+        429,
+        {
+            "error": {
+                "code": 429,
+                "message": "q",
+                "status": "RESOURCE_EXHAUSTED",
+                "details": [{"@type": "x.RetryInfo", "retryDelay": "34.5s"}],
+            }
+        },
+        ErrorKind.RATE_LIMIT,
+        "q",
+    ),
+    (
+        "gemini",
+        400,
+        [{"error": {"code": 400, "message": "m", "status": "INVALID_ARGUMENT"}}],
+        ErrorKind.INVALID_REQUEST,
+        "m",
+    ),
     ("ollama", 404, {"error": "model 'x' not found"}, ErrorKind.NOT_FOUND, "model 'x' not found"),
     ("bedrock", 429, {"message": "Too many tokens"}, ErrorKind.RATE_LIMIT, "Too many tokens"),
     ("amazon_q", 400, {"__type": "ValidationException", "message": "m"}, ErrorKind.INVALID_REQUEST, "m"),
     ("anthropic", 502, b"<html>Bad gateway</html>", ErrorKind.SERVER, ""),
     ("openai_chat", 503, b"", ErrorKind.OVERLOADED, ""),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("dialect", "status", "body", "kind", "message"), ERRORS)
@@ -148,7 +205,8 @@ def test_errors_have_a_kind(dialect: str, status: int, body: Any, kind: ErrorKin
 
 def test_googles_delay_is_read() -> None:
     response = decode("gemini", ERRORS[8][2], 429)
-    assert response.error is not None and response.error.retry_after == 34.5
+    assert response.error is not None
+    assert response.error.retry_after == 34.5
 
 
 @pytest.mark.parametrize("dialect", samples.FIVE)

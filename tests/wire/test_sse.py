@@ -11,8 +11,10 @@ from tests.wire.chunks import by_chunks, cut, one_by_one
 
 CASES = [
     (b"data: YHOO\ndata: +2\ndata: 10\n\n", [("", "YHOO\n+2\n10")]),
-    (b": test stream\n\ndata: first event\nid: 1\n\ndata:second event\nid\n\ndata:  third event\n\n",
-     [("", "first event"), ("", "second event"), ("", " third event")]),
+    (
+        b": test stream\n\ndata: first event\nid: 1\n\ndata:second event\nid\n\ndata:  third event\n\n",
+        [("", "first event"), ("", "second event"), ("", " third event")],
+    ),
     (b"data\n\ndata\ndata\n\ndata:", [("", ""), ("", "\n")]),
     (b"data:test\n\ndata: test\n\n", [("", "test"), ("", "test")]),
     (b"event: a\r\ndata: x\r\n\r\nevent: b\rdata: y\r\r", [("a", "x"), ("b", "y")]),
@@ -25,7 +27,7 @@ CASES = [
     (b"data: \xff\xfe bad\n\n", [("", "\ufffd\ufffd bad")]),
     (b"\n\n\ndata: x\n\n", [("", "x")]),
     (b"data: never ended", []),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("data", "expected"), CASES)

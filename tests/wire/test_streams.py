@@ -32,7 +32,8 @@ def test_a_stream_is_complete(dialect: str, content_type: str, data: bytes) -> N
     response = read(dialect, data, content_type)
     assert response.outcome is Outcome.COMPLETE
     assert response.stop_reason in (StopReason.TOOL_USE, StopReason.END_TURN)
-    assert response.usage is not None and response.usage.output
+    assert response.usage is not None
+    assert response.usage.output
     assert not response.diagnostics
 
 
@@ -171,7 +172,8 @@ def test_unknown_events_blocks_and_deltas_do_not_stop_a_stream() -> None:
     )
     response = read("anthropic", data)
     hologram, text, late = response.blocks
-    assert isinstance(hologram, Unknown) and hologram.raw == {"type": "hologram", "beam": "bc", "n": 2}
+    assert isinstance(hologram, Unknown)
+    assert hologram.raw == {"type": "hologram", "beam": "bc", "n": 2}
     assert (text, late) == (Text("x"), Text("no start"))
     assert (response.stop_reason, response.stop_detail) == (StopReason.OTHER, "martian")
     assert [note.code for note in response.diagnostics] == ["unreadable_event"]
@@ -212,7 +214,8 @@ def test_unknown_events_blocks_and_deltas_do_not_stop_a_stream() -> None:
 def test_an_error_in_the_stream_is_the_outcome(dialect: str, content_type: str, data: bytes, kind: str) -> None:
     response = read(dialect, data, content_type)
     assert response.outcome is Outcome.ERROR
-    assert response.error is not None and response.error.kind is ErrorKind(kind)
+    assert response.error is not None
+    assert response.error.kind is ErrorKind(kind)
 
 
 def test_a_chat_stream_without_its_end_mark_is_complete_when_it_stopped() -> None:
@@ -234,10 +237,12 @@ def test_gemini_arguments_in_pieces() -> None:
     pieces = [
         {"name": "f", "id": "1", "willContinue": True},
         {"partialArgs": [{"jsonPath": "$.a", "stringValue": "x"}], "willContinue": True},
-        {"partialArgs": [{"jsonPath": "$.a", "stringValue": "y"}, {"jsonPath": "$.l[0].n", "numberValue": 3}],
-         "willContinue": True},
+        {
+            "partialArgs": [{"jsonPath": "$.a", "stringValue": "y"}, {"jsonPath": "$.l[0].n", "numberValue": 3}],
+            "willContinue": True,
+        },
         {"partialArgs": [{"jsonPath": "$.b", "boolValue": True}]},
-    ]  # fmt: skip
+    ]
     chunks = [{"candidates": [{"content": {"parts": [{"functionCall": piece}]}}]} for piece in pieces]
     response = read("gemini", sse(*chunks, {"candidates": [{"finishReason": "STOP"}]}), "text/event-stream")
     assert response.blocks == (ToolCall("1", "f", {"a": "xy", "l": [{"n": 3}], "b": True}),)
@@ -247,16 +252,20 @@ def test_gemini_arguments_in_pieces() -> None:
 def test_a_websocket_has_many_answers() -> None:
     socket = ResponsesSocket()
     warm_up = socket.client_message(json.dumps({"type": "response.create", "generate": False, "model": "m"}))
-    assert warm_up is not None and warm_up.request.kind == "warm_up"
+    assert warm_up is not None
+    assert warm_up.request.kind == "warm_up"
     done = {"type": "response.completed", "response": {"id": "resp_0", "status": "completed", "output": []}}
     exchange, _ = socket.server_message(json.dumps(done))
-    assert exchange is warm_up and warm_up.response is not None and warm_up.response.id == "resp_0"
+    assert exchange is warm_up
+    assert warm_up.response is not None
+    assert warm_up.response.id == "resp_0"
     turn = socket.client_message(
         json.dumps(
             {"type": "response.create", "previous_response_id": "resp_0", "input": [{"role": "user", "content": "x"}]}
         )
     )
-    assert turn is not None and turn.request.previous_response_id == "resp_0"
+    assert turn is not None
+    assert turn.request.previous_response_id == "resp_0"
     for event in samples.RESPONSES_EVENTS:
         socket.server_message(json.dumps(event))
     assert turn.response is not None
@@ -266,6 +275,7 @@ def test_a_websocket_has_many_answers() -> None:
     assert socket.server_message(json.dumps({**samples.RESPONSES_EVENTS[0], "stream_id": "s3"})) == (None, [])
     assert socket.client_message("junk") is None
     assert socket.close("upstream_reset") == [cut_off]
-    assert cut_off is not None and cut_off.response is not None
+    assert cut_off is not None
+    assert cut_off.response is not None
     assert cut_off.response.outcome is Outcome.UPSTREAM_RESET
     assert socket.unmatched == 1

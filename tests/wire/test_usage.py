@@ -102,7 +102,8 @@ def test_counts_are_told_apart(read: Callable[[Any], Usage | None], raw: dict[st
 
 def test_the_whole_context_is_the_same_whether_the_cache_is_told_inside_or_outside() -> None:
     inside, outside = u.openai_chat_usage(CHAT), u.anthropic_usage(ANTHROPIC)
-    assert inside is not None and outside is not None
+    assert inside is not None
+    assert outside is not None
     assert inside.total_input == CHAT["prompt_tokens"]
     assert outside.total_input == 10 + 300 + 5000
     assert inside.total == 1050
@@ -111,10 +112,17 @@ def test_the_whole_context_is_the_same_whether_the_cache_is_told_inside_or_outsi
 READERS = [u.anthropic_usage, u.openai_chat_usage, u.openai_responses_usage, u.gemini_usage, u.converse_usage]
 HOSTILE = st.dictionaries(
     st.sampled_from([*ANTHROPIC, *CHAT, *RESPONSES, *GEMINI, *CONVERSE]),
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3) | st.just(10**500)
-    | st.lists(st.dictionaries(st.sampled_from(["ttl", "inputTokens"]), st.integers() | st.text(max_size=2)), max_size=2)
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=3)
+    | st.just(10**500)
+    | st.lists(
+        st.dictionaries(st.sampled_from(["ttl", "inputTokens"]), st.integers() | st.text(max_size=2)), max_size=2
+    )
     | st.dictionaries(st.sampled_from(["cached_tokens", "reasoning_tokens"]), st.integers() | st.floats(), max_size=2),
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize("read", READERS)
@@ -134,7 +142,8 @@ def test_no_usage_is_none_and_not_zero(value: Any) -> None:
 def test_the_final_report_replaces_what_it_says_and_keeps_the_rest() -> None:
     first = u.anthropic_usage({**ANTHROPIC, "output_tokens": 1})
     last = u.anthropic_usage({"input_tokens": 12, "cache_creation_input_tokens": 300, "output_tokens": 99})
-    assert first is not None and last is not None
+    assert first is not None
+    assert last is not None
     merged = u.merge_usage(first, last)
     assert (merged.input, merged.cache_write_5m, merged.cache_write_1h, merged.output) == (12, 100, 200, 99)
     assert merged.cache_read == 5000

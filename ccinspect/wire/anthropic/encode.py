@@ -287,7 +287,7 @@ def _thinking(block: Thinking, notes: Notes, as_request: bool) -> JsonObject | N
     if as_request and not is_own(block, notes.source, DIALECT):
         notes.lost("thinking_dropped", f"{DIALECT} accepts only thinking with its own signature", block.path)
         return None
-    sign = block.signature.value if block.signature and as_request else sealed(block, notes.source, DIALECT)
+    sign = sealed(block, notes.source, DIALECT)
     if block.redacted:
         return {"type": "redacted_thinking", "data": sign}
     return {"type": "thinking", "thinking": block.text, "signature": sign}

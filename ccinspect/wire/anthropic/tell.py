@@ -25,7 +25,7 @@ from ccinspect.wire.events import (
     StreamFailure,
     UsageReport,
 )
-from ccinspect.wire.jsontext import arguments_object, dump_text
+from ccinspect.wire.jsontext import arguments_object, dump_line, dump_text
 from ccinspect.wire.model import Block, Diagnostic, JsonObject, Refusal, StopReason, Text, Thinking, ToolCall, Usage
 from ccinspect.wire.signatures import sealed, wrap, wrapping
 from ccinspect.wire.sse import encode_event
@@ -82,7 +82,7 @@ class AnthropicEncoder:
         return data
 
     def _say(self, kind: str, **fields: object) -> None:
-        self._out.append(encode_event(dump_text({"type": kind, **fields}), kind))
+        self._out.append(encode_event(dump_line({"type": kind, **fields}), kind))
 
     def _event(self, event: StreamEvent) -> None:
         match event:

@@ -202,11 +202,8 @@ def _thinking(block: Thinking, notes: Notes, as_request: bool) -> JsonObject | N
         notes.lost("thinking_dropped", "another provider's thinking is of no use here", block.path)
         return None
     out: JsonObject = {"text": block.text, "thought": True}
-    if not notes.home and not as_request:
-        out["thoughtSignature"] = sealed(block, notes.source, DIALECT)
-    elif block.signature is not None and block.signature.value:
-        out["thoughtSignature"] = wrap(block.signature, DIALECT)
-    return out
+    sign = sealed(block, notes.source, DIALECT)
+    return out | ({"thoughtSignature": sign} if sign else {})
 
 
 def _media(block: Media, notes: Notes) -> JsonObject | None:
@@ -272,7 +269,7 @@ def _tools(tools: Sequence[Tool], notes: Notes) -> list[JsonObject]:
 
 
 def _declaration(tool: Tool, notes: Notes) -> JsonObject:
-    notes.unsaid(tool.strict is not None and not notes.home, "strict tools", tool.path)
+    notes.unsaid(tool.strict is True and not notes.home, "strict tools", tool.path)
     if tool.cache is not None:
         notes.lost("cache_marker_dropped", f"{DIALECT} has no cache markers", tool.path)
     if tool.server:

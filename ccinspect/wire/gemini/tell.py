@@ -21,7 +21,7 @@ from ccinspect.wire.events import (
 )
 from ccinspect.wire.gemini.decode import DIALECT
 from ccinspect.wire.gemini.encode import encode_error, encode_part, finish_word, grounding
-from ccinspect.wire.jsontext import dump_text, parse_arguments
+from ccinspect.wire.jsontext import dump_line, parse_arguments
 from ccinspect.wire.model import (
     Block,
     Diagnostic,
@@ -84,7 +84,7 @@ class GeminiEncoder:
         return data
 
     def _say(self, body: JsonObject) -> None:
-        text = dump_text(body)
+        text = dump_line(body)
         if self._array:
             self._out.append(f"{',' if self._told else '['}{text}\r\n".encode())
         else:

@@ -121,11 +121,24 @@ def _messages(request: Request, notes: Notes) -> Iterable[JsonObject]:
         for message in group:
             notes.unsaid(message.name is not None, "the name of a message's author", message.path)
             blocks = [block for block in message.blocks if not isinstance(block, ToolResult)]
-            if role != "assistant" and blocks:
+            if role != "assistant":
                 told = "system" if role == "developer" else role
-                yield from _message(told, blocks, notes, notes.extra(message))
+                for text in _one_text_each(blocks):
+                    yield from _message(told, text, notes, notes.extra(message))
         if role == "assistant":
             yield from _message(role, [block for message in group for block in message.blocks], notes, {})
+
+
+def _one_text_each(blocks: Iterable[Block]) -> Iterable[list[Block]]:
+    """The blocks in groups of one text and the images beside it: a message has one text only."""
+    group: list[Block] = []
+    for block in blocks:
+        if not isinstance(block, Media) and any(not isinstance(item, Media) for item in group):
+            yield group
+            group = []
+        group.append(block)
+    if group:
+        yield group
 
 
 def _role(message: Message) -> str:
@@ -192,7 +205,7 @@ def message_of(role: str, blocks: Iterable[Block], notes: Notes, as_request: boo
     out: JsonObject = {"role": role, "content": "\n\n".join(texts)}
     if thoughts:
         out["thinking"] = "".join(block.text for block in thoughts)
-        if not notes.home:
+        if not notes.home or any(block.signature for block in thoughts):
             signs = [sealed(block, notes.source, DIALECT) for block in thoughts] + signs
     told = {"images": images or None, "tool_calls": calls or None, "thinking_signatures": signs or None}
     return out | without_none(**told)
@@ -236,7 +249,7 @@ def _tool(tool: Tool, notes: Notes) -> JsonObject | None:
     if tool.kind not in ("function", "custom"):
         notes.lost("tool_dropped", f"{DIALECT} has no built-in tool {tool.kind!r}", tool.path)
         return None
-    notes.unsaid(tool.strict is not None, "strict tools", tool.path)
+    notes.unsaid(tool.strict is True, "strict tools", tool.path)
     if tool.cache is not None:
         notes.lost("cache_marker_dropped", f"{DIALECT} has no cache markers", tool.path)
     if tool.server:

@@ -19,7 +19,7 @@ from ccinspect.wire.events import (
     StreamFailure,
     UsageReport,
 )
-from ccinspect.wire.jsontext import dump, parse_arguments
+from ccinspect.wire.jsontext import dump_line, parse_arguments
 from ccinspect.wire.model import (
     Block,
     Diagnostic,
@@ -79,7 +79,7 @@ class OllamaEncoder:
         return data
 
     def _say(self, body: JsonObject) -> None:
-        self._out.append(dump(body) + b"\n")
+        self._out.append(f"{dump_line(body)}\n".encode())
 
     def _message(self, **fields: object) -> None:
         message = {"role": "assistant", "content": "", **fields}
@@ -159,7 +159,7 @@ class OllamaEncoder:
             if "tool_calls" in told:
                 self._message(**{name: told[name] for name in told if name not in ("role", "content")})
         elif isinstance(block, Thinking):
-            if not self._notes.home:
+            if signature is not None or not self._notes.home:
                 told_sign = sealed(replace(block, signature=signature), self._notes.source, DIALECT)
                 self._message(thinking_signatures=[told_sign])
         elif not isinstance(block, Text | Refusal):

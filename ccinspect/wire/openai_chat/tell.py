@@ -18,7 +18,7 @@ from ccinspect.wire.events import (
     StreamFailure,
     UsageReport,
 )
-from ccinspect.wire.jsontext import arguments_text, dump_text
+from ccinspect.wire.jsontext import arguments_text, dump_line
 from ccinspect.wire.model import (
     Block,
     Diagnostic,
@@ -106,7 +106,7 @@ class ChatEncoder:
             case MessageStop():
                 self._stop = event
             case StreamFailure(error):
-                self._out.append(encode_event(dump_text(encode_error(error).body)))
+                self._out.append(encode_event(dump_line(encode_error(error).body)))
             case StreamEnd():
                 self._finish()
             case _:
@@ -126,7 +126,7 @@ class ChatEncoder:
     def _chunk(self, choices: list[Json], **more: Json) -> None:
         if not self._head:
             self._begin(MessageStart())
-        self._out.append(encode_event(dump_text({**self._head, "choices": choices, **more})))
+        self._out.append(encode_event(dump_line({**self._head, "choices": choices, **more})))
 
     def _delta(self, delta: JsonObject, candidate: int = 0) -> None:
         self._candidates.add(candidate)

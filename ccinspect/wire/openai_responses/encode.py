@@ -330,10 +330,8 @@ def reasoning_item(block: Thinking, notes: Notes, position: int) -> JsonObject:
     """Reasoning of an answer. At home it goes as it came; from elsewhere its signature tells the origin."""
     summary = [{"type": "summary_text", "text": block.text}] if block.text else []
     out: JsonObject = {"type": "reasoning", "id": (notes.home and block.id) or f"rs_{position}", "summary": summary}
-    if not notes.home:
+    if not notes.home or block.signature is not None:
         out["encrypted_content"] = sealed(block, notes.source, DIALECT)
-    elif block.signature is not None:
-        out["encrypted_content"] = wrap(block.signature, DIALECT)
     return out
 
 

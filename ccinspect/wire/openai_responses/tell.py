@@ -19,7 +19,7 @@ from ccinspect.wire.events import (
     StreamFailure,
     UsageReport,
 )
-from ccinspect.wire.jsontext import arguments_text, dump_text
+from ccinspect.wire.jsontext import arguments_text, dump_line
 from ccinspect.wire.model import (
     Block,
     Citation,
@@ -108,7 +108,7 @@ class ResponsesEncoder:
     def _say(self, kind: str, **fields: object) -> None:
         event = {"type": kind, "sequence_number": self._sequence, **fields}
         self._sequence += 1
-        self._out.append(encode_event(dump_text(event), kind))
+        self._out.append(encode_event(dump_line(event), kind))
 
     def _event(self, event: StreamEvent) -> None:
         match event:
