@@ -103,6 +103,10 @@ class CacheReport(Record):
     """What the missed tokens cost more than reading them would have; None when the price is unknown."""
 
 
+MAX_BLOCKS = 20_000
+"""Blocks of a prefix that are remembered."""
+
+
 def prefix_of(flow_id: str, started_at: float, request: Request, parts: Sequence[Part], usage: Usage | None) -> Prefix:
     """Describe a request's beginning. `parts` are all its parts, with estimated tokens."""
     entries = _entries(parts)
@@ -113,7 +117,7 @@ def prefix_of(flow_id: str, started_at: float, request: Request, parts: Sequence
     paths = [entry.path for entry in entries]
     after_tools = entries[len(request.tools) :]
     marked = _markers(request, len(entries))
-    places = {path: index for index, path in enumerate(paths)} if marked else {}
+    places = {path: index for index, path in enumerate(paths[:MAX_BLOCKS])} if marked else {}
     ttls = [_ttl(marker) for marker in marked.values()]
     explicit = request.dialect in _EXPLICIT or "claude" in (request.model or "")
     cached = (usage.cache_read or 0) + usage.cache_write if usage else 0
@@ -124,9 +128,9 @@ def prefix_of(flow_id: str, started_at: float, request: Request, parts: Sequence
         started_at,
         request.model or "",
         digest(dump_text(_settings(request))),
-        tuple(entry.identity[:16] for entry in entries),
-        tuple(tokens),
-        tuple(paths),
+        tuple(entry.identity[:16] for entry in entries[:MAX_BLOCKS]),
+        tuple(tokens[:MAX_BLOCKS]),
+        tuple(paths[:MAX_BLOCKS]),
         tools=len(request.tools),
         system=sum(1 for _ in takewhile(lambda entry: entry.category is Category.SYSTEM, after_tools)),
         markers=tuple(sorted(places[path] for path in marked if path in places)),

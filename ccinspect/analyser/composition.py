@@ -164,9 +164,21 @@ def summarise(parts: Sequence[Part], tokens: Sequence[int], usage: Usage | None)
         cached=usage.cache_read if usage else None,
         unattributed=total - attributed,
         coverage=round(100 * attributed / total, 1) if total else 100.0,
-        **{name: {str(key): count for key, count in table.items()} for name, table in tables.items()},
+        **{name: _bounded(table) for name, table in tables.items()},
     )
 
+
+def _bounded(table: dict[str, int]) -> dict[str, int]:
+    """At most NAMES entries: the lightest ones together under REST."""
+    if len(table) <= NAMES:
+        return {str(name): count for name, count in table.items()}
+    names = sorted(table, key=lambda name: -table[name])
+    kept = {str(name): table[name] for name in names[: NAMES - 1]}
+    return {**kept, REST: sum(table[name] for name in names[NAMES - 1 :])}
+
+
+NAMES = 300
+REST = "(others)"
 
 _TABLES = ("categories", "kinds", "sources", "activities", "tools", "servers", "files", "definitions")
 

@@ -146,11 +146,12 @@ def _possible_tips(asked: Asked) -> dict[str, int]:
     """Beginnings of the chain that may have been requests, with lengths: those before an answer, and the whole."""
     messages = asked.request.messages
     last = len(asked.chain)
-    return {
-        asked.chain[length - 1]: length
-        for length in range(1, last + 1)
-        if length == last or messages[length].role == "assistant"
-    }
+    lengths = [length for length in range(1, last) if messages[length].role == "assistant"]
+    # A conversation goes on from near its end; where it forks far back, from the last request before that we know.
+    return {asked.chain[length - 1]: length for length in [*lengths[-_TIPS:], last]}
+
+
+_TIPS = 1_000
 
 
 def _fits(asked: Asked, turn: Turn) -> bool:

@@ -79,7 +79,14 @@ def ledger_of(
         server, _, tool = name.rpartition("/")
         known = tools.get(name, ToolWeight(tool, server or None))
         tools[name] = replace(known, calls=known.calls + calls)
+    if len(tools) > MAX_TOOLS:
+        heaviest = sorted(tools, key=lambda name: (-tools[name].calls, -tools[name].tokens))[:MAX_TOOLS]
+        tools = {name: tools[name] for name in heaviest}
     return ToolLedger(1, tools)
+
+
+MAX_TOOLS = 2_000
+"""Tools of one turn that are kept: those called, and the heaviest."""
 
 
 def merge(ledgers: Iterable[ToolLedger]) -> ToolLedger:

@@ -13,7 +13,8 @@ from tests.analyser.talk import Agent, answer, assistant, call, calls, failure, 
 def full_turn():
     agent = Agent(session="s")
     ask = request(user("Find the bug"), tools=[tool("Read"), tool("mcp__gh__issue")], system="You are an agent.")
-    agent.send(ask, answer("Looking.", calls("1", "Read", file_path="/a.py"), id="msg_1", usage=Usage(input=50, cache_write_5m=400, output=30)))  # fmt: skip
+    used = Usage(input=50, cache_write_5m=400, output=30)
+    agent.send(ask, answer("Looking.", calls("1", "Read", file_path="/a.py"), id="msg_1", usage=used))
     talk = [
         user("Find the bug"),
         assistant("Looking.", call("1", "Read", file_path="/a.py")),

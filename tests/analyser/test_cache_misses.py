@@ -20,8 +20,8 @@ from ccinspect.analyser.cache_misses import (
     minimum_cached,
     prefix_of,
 )
-from ccinspect.analyser.money import Prices
 from ccinspect.analyser.composition import measure
+from ccinspect.analyser.money import Prices
 from ccinspect.analyser.tokens import TokenCounter
 from ccinspect.wire.model import Usage
 from tests.analyser.talk import COUNTS, Agent, answer, assistant, call, failure, request, result, tool, user

@@ -172,7 +172,9 @@ blocks = st.one_of(
     st.builds(lambda n, t: result(f"t{n}", t), st.integers(0, 3), texts),
     st.just({"type": "something_new", "words": "in it"}),
 )
-messages = st.lists(st.builds(lambda role, c: {**user(*c), "role": role}, st.sampled_from(["user", "assistant", "system", "odd"]), st.lists(blocks, max_size=4)), max_size=6)  # fmt: skip
+roles = st.sampled_from(["user", "assistant", "system", "odd"])
+contents = st.lists(blocks, max_size=4)
+messages = st.lists(st.builds(lambda role, c: {**user(*c), "role": role}, roles, contents), max_size=6)
 usages = st.none() | st.builds(
     Usage,
     input=st.integers(0, 10**6),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -211,10 +213,12 @@ def test_the_main_conversation_goes_on_after_a_sub_agent():
 
 # Compaction
 
-SUMMARY = "\n".join(
-    ["<summary>", "1. Primary request: the user wants the parser's bug found and fixed.", "2. Files: /p.py holds the parser.",
-     "3. Errors: parse() dropped the last token of every line.", "4. Pending: run all the tests again.", "</summary>"]
-)  # fmt: skip
+SUMMARY = """<summary>
+1. Primary request: the user wants the parser's bug found and fixed.
+2. Files: /p.py holds the parser.
+3. Errors: parse() dropped the last token of every line.
+4. Pending: run all the tests again.
+</summary>"""
 
 
 def test_a_summary_is_made_in_the_conversation_and_the_next_turn_goes_on_from_it():
@@ -321,8 +325,6 @@ def test_a_response_id_is_exact_and_beats_everything_else():
 
 
 def previous(ask, response_id):
-    from dataclasses import replace
-
     return replace(ask, previous_response_id=response_id)
 
 

@@ -8,7 +8,7 @@ from ccinspect.analyser.purposes import Purpose, purpose_of, starts_from_summary
 from tests.analyser.talk import assistant, call, request, result, tool, user
 
 TOOLS = [tool("Read"), tool("Bash")]
-COMPACT = "Your task is to create a detailed summary of the conversation so far, paying close attention to the user's explicit requests."
+COMPACT = "Your task is to create a detailed summary of the conversation so far, paying attention to the requests."
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_kinds_of_requests_have_their_purpose(kind, purpose):
     ("text", "summary"),
     [
         (
-            "This session is being continued from a previous conversation that ran out of context. It is summarized below:",
+            "This session is being continued from a previous conversation that ran out of context. Summary:",
             True,
         ),
         ("Another language model started to solve this problem and produced a summary of its thinking process.", True),
