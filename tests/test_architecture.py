@@ -16,8 +16,8 @@ PACKAGE = ROOT / "ccinspect"
 
 FLOORS = {
     "errors": 0, "paths": 0, "config": 0,
-    "jail": 1, "control": 1,
-    "store": 2,
+    "jail": 1, "control": 1, "wire": 1, "identity": 1,
+    "store": 2, "analyser": 2,
     "addons": 4,
     "daemon": 5, "demo": 5,
     "cli": 6, "__main__": 7,
