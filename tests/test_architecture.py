@@ -18,6 +18,8 @@ FLOORS = {
     "errors": 0, "paths": 0, "config": 0,
     "jail": 1, "control": 1, "wire": 1, "identity": 1,
     "store": 2, "analyser": 2,
+    "wire": 1, "identity": 1,
+    "analyser": 2,
     "addons": 4,
     "daemon": 5, "demo": 5,
     "cli": 6, "__main__": 7,

@@ -9,6 +9,8 @@ from mitmproxy import flow
 
 from ccinspect.addons.records import Record, client_record, error_record, server_record
 from ccinspect.addons.sources import Listener
+from ccinspect.addons.who import Who
+from ccinspect.identity.tags import Said
 
 
 class Sink(Protocol):
@@ -46,11 +48,15 @@ class Capture:
         "request_sink",
         "response_sink",
         "run",
+        "said",
         "seq",
+        "who",
     )
 
-    def __init__(self, captured: flow.Flow, listener: Listener, run: str | None) -> None:
+    def __init__(self, captured: flow.Flow, listener: Listener, run: str | None, who: Who) -> None:
         self.flow = captured
+        self.who = who
+        self.said: Said | None = None
         self.listener = listener
         self.run = run
         self.opaque = False
@@ -72,7 +78,13 @@ class Capture:
             "state": state,
             "opaque": self.opaque,
             "hint": hint,
-            "client_conn": client_record(captured.client_conn),
+            "client_conn": {
+                **client_record(captured.client_conn),
+                "fingerprint": self.who.fingerprint(captured.client_conn),
+            },
+            "process": self.who.process(captured.client_conn) if ended else None,
+            "machine": self.who.machine,
+            "said": self.said.as_record() if self.said else None,
             "server_conn": server_record(captured.server_conn) if ended else None,
             "request": self.request,
             "client_request": self.client_request,

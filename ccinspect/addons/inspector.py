@@ -18,6 +18,7 @@ from mitmproxy.websocket import WebSocketMessage
 from ccinspect.addons import hints, records
 from ccinspect.addons.capture import Capture, Counter, Sink
 from ccinspect.addons.sources import Listener, Sources
+from ccinspect.addons.who import Who, has_tags, take_tags
 from ccinspect.store.recorder import Recorder
 
 # Messages of WebSocket, TCP and UDP flows that stay in memory for mitmweb; all of them are in the store.
@@ -29,8 +30,11 @@ class Inspector:
 
     name = "ccinspect_inspector"
 
-    def __init__(self, recorder: Recorder, sources: Sources, publish: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(
+        self, recorder: Recorder, sources: Sources, who: Who, publish: Callable[[dict[str, Any]], None]
+    ) -> None:
         self.recorder = recorder
+        self.who = who
         self.sources = sources
         self.publish = publish
         self.captures: dict[str, Capture] = {}
@@ -81,7 +85,12 @@ class Inspector:
             snapshot = snapshot or records.request_record(captured.request)
             self._attribute_by_credentials(captured)
             captured.request.headers.pop("proxy-connection", None)
+        said = None
+        if has_tags(captured.request):
+            snapshot = snapshot or records.request_record(captured.request)
+            said = take_tags(captured.request)
         capture = self._begin(captured, run=captured.metadata.pop("ccinspect.run", None))
+        capture.said = said
         capture.request = records.request_record(captured.request)
         capture.client_request = snapshot if snapshot != capture.request else None
         capture.request_sink = self.recorder.new_body()
@@ -154,7 +163,9 @@ class Inspector:
             state = _Connection(self.sources.of(captured.client_conn), None)
         state.flows += 1
         state.open_flows.add(captured.id)
-        capture = self.captures[captured.id] = Capture(captured, state.listener, run or state.run)
+        if run:
+            self.who.look_for_process(captured.client_conn, run)
+        capture = self.captures[captured.id] = Capture(captured, state.listener, run or state.run, self.who)
         if isinstance(captured, tcp.TCPFlow | udp.UDPFlow):
             host, port = (captured.server_conn.address or ("", 0))[:2]
             capture.request = {"host": host, "port": port, "pretty_host": captured.client_conn.sni or host}
@@ -244,7 +255,7 @@ class Inspector:
         attempt = tcp.TCPFlow(client, server or connection.Server(address=None))
         if error:
             attempt.error = flow.Error(error)
-        capture = Capture(attempt, state.listener, state.run)
+        capture = Capture(attempt, state.listener, state.run, self.who)
         capture.opaque = True
         host, port = (attempt.server_conn.address or client.sockname or ("", 0))[:2]
         capture.request = {"host": host, "port": port, "pretty_host": client.sni or host}
@@ -259,6 +270,8 @@ class Inspector:
         state = self.connections.get(captured.client_conn.id)
         if credentials and state is not None:
             state.run = self.sources.run_of_credentials(credentials) or state.run
+            if state.run:
+                self.who.look_for_process(captured.client_conn, state.run)
 
 
 class _Connection:

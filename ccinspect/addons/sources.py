@@ -57,6 +57,8 @@ class Sources:
     base_url_runs: dict[str, BaseUrlRun] = field(default_factory=dict)
     proxy_runs: dict[str, str] = field(default_factory=dict)
     """Run id -> password of its proxy credentials."""
+    supervisors: dict[str, int] = field(default_factory=dict)
+    """Run id -> process id of its supervisor, of live runs."""
 
     def of(self, client: Client) -> Listener:
         """Find the listener a client connected to. Our listeners always name their port in the mode."""

@@ -21,6 +21,7 @@ from ccinspect.addons.inspector import Inspector
 from ccinspect.addons.plain_http2 import PlainHttp2
 from ccinspect.addons.reverse_routing import ReverseRouting
 from ccinspect.addons.sources import Listener, Origin, Sources
+from ccinspect.addons.who import Who
 from ccinspect.config import Config
 from ccinspect.control.ready import ReadyPipe
 from ccinspect.daemon import logs, readiness, roots
@@ -131,9 +132,10 @@ class Daemon:
         inspector = self.config.inspector
         master = build_master(inspector, self.paths.ca_dir, self.roots, self.ports["web"], self.password, self.token)
         events = Events(recorder, self.paths.store_dir)
-        recording = Inspector(recorder, self.sources, events.publish)
+        who = Who(self.sources)
+        recording = Inspector(recorder, self.sources, who, events.publish)
         master.insert_addons(
-            PlainHttp2(), ReverseRouting(self.sources), ConnectTo(self.sources, self.targets), recording
+            PlainHttp2(), ReverseRouting(self.sources), ConnectTo(self.sources, self.targets), who, recording
         )
         master.addons.add(BoundedView(master.view, inspector.view.max_flows, inspector.view.max_bytes))
         listeners = Listeners(master.proxyserver, self.sources, self.paths.runtime_dir)

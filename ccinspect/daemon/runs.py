@@ -94,6 +94,8 @@ class Runs:
             await self._close(run)
             raise
         self.live[run_id] = run
+        if isinstance(record["pid"], int):
+            self._sources.supervisors[run_id] = record["pid"]
         self._recorder.put({"kind": "run_started", "run": record})
         logger.info("run %s started (%s)", run_id, mode)
         return answer
@@ -164,6 +166,7 @@ class Runs:
         return environment
 
     async def _close(self, run: Run) -> None:
+        self._sources.supervisors.pop(run.id, None)
         self._sources.base_url_runs.pop(run.id, None)
         self._sources.proxy_runs.pop(run.id, None)
         for kind, port in run.listeners:
