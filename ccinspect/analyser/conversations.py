@@ -17,7 +17,7 @@ System prompt and tools take no part: thousands of conversations share them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from ccinspect.analyser.identity import said_hash
 from ccinspect.analyser.purposes import Purpose, starts_from_summary
@@ -43,6 +43,8 @@ class Asked:
     started_at: float
     run: str | None = None
     complete: bool = True
+    ends: Mapping[str, int] = field(default_factory=dict)
+    """Beginnings of the chain that may have been requests, with their number of messages; `place` fills this in."""
 
 
 _SESSION_TURNS = 50
@@ -53,6 +55,7 @@ _SAME_TIME = 3_600.0
 
 def place(asked: Asked, index: ConversationIndex) -> Lineage:
     """Find a request's place among the turns analysed before."""
+    asked = replace(asked, ends=_possible_ends(asked))
     lineage = (
         _by_response(asked, index)
         or _by_chain(asked, index)
@@ -79,6 +82,12 @@ def _by_response(asked: Asked, index: ConversationIndex) -> Lineage | None:
     turn = index.by_response(previous) if previous else None
     if turn is None:
         return None
+    if turn.purpose.is_side_call:
+        # A connection was warmed up with the context; the conversation goes on from where it was before that.
+        before = index.turn(turn.lineage.parent or "")
+        if before is None or before.purpose.is_side_call:
+            return Lineage(asked.id, Relation.ROOT, method="response_id", certainty=Certainty.EXACT)
+        turn = before
     for follower in index.followers(turn.id):
         if asked.chain and follower.tip == asked.chain[-1] and follower.id != asked.id:
             return _retry(asked, follower, index, "response_id", Certainty.EXACT, 1.0)
@@ -125,14 +134,14 @@ def _went_on(asked: Asked, turn: Turn, index: ConversationIndex) -> bool:
 def _by_chain(asked: Asked, index: ConversationIndex) -> Lineage | None:
     if not asked.chain:
         return None
-    lengths = _possible_tips(asked)
-    fits = [turn for turn in index.by_tips(list(lengths)) if turn.id != asked.id and _fits(asked, turn)]
+    found = index.by_tips(list(asked.ends))
+    fits = [turn for turn in found if turn.id != asked.id and turn.tip and _fits(asked, turn)]
     if not fits:
         return None
-    best = max(fits, key=lambda turn: (turn.messages, *_kinship(asked, turn)))
-    if best.messages == len(asked.chain):
+    best = max(fits, key=lambda turn: (asked.ends[turn.tip], *_kinship(asked, turn)))
+    if best.tip == asked.chain[-1]:
         return _again(asked, best, index)
-    equals = [turn for turn in fits if turn.messages == best.messages]
+    equals = [turn for turn in fits if turn.tip == best.tip]
     rivals = {turn.lineage.conversation for turn in equals if _kinship(asked, turn)[:-1] == _kinship(asked, best)[:-1]}
     if _same_session(asked, best):
         return _follow(asked, best, index, "session_id", Certainty.EXACT, 1.0)
@@ -142,8 +151,10 @@ def _by_chain(asked: Asked, index: ConversationIndex) -> Lineage | None:
     return _follow(asked, best, index, "message_chain", Certainty.INFERRED, confidence)
 
 
-def _possible_tips(asked: Asked) -> dict[str, int]:
-    """Beginnings of the chain that may have been requests, with lengths: those before an answer, and the whole."""
+def _possible_ends(asked: Asked) -> dict[str, int]:
+    """The beginnings before an answer, and the whole; to the hash of each, its number of messages."""
+    if not asked.chain:
+        return {}
     messages = asked.request.messages
     last = len(asked.chain)
     lengths = [length for length in range(1, last) if messages[length].role == "assistant"]
@@ -165,7 +176,7 @@ def _fits(asked: Asked, turn: Turn) -> bool:
         return False
     if _same_session(asked, turn):
         return True
-    if turn.messages < len(asked.chain):
+    if turn.tip != asked.chain[-1]:
         return _answered(asked, turn) or not _strangers(asked, turn)
     soon = abs(asked.started_at - turn.started_at) <= _SAME_TIME
     return asked.purpose.is_side_call or (soon and not _strangers(asked, turn) and not (turn.ok and turn.messages == 1))
@@ -185,7 +196,9 @@ def _same_thread_or_parent(asked: Asked, turn: Turn) -> bool:
 
 def _answered(asked: Asked, turn: Turn) -> bool:
     """Whether the request goes on with what that turn was answered."""
-    return turn.said is not None and turn.said == _said_next(asked, turn.messages)
+    if turn.said is None or turn.tip not in asked.ends:
+        return False
+    return turn.said == _said_next(asked, asked.ends[turn.tip])
 
 
 def _said_next(asked: Asked, length: int) -> str | None:

@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
-from typing import Any, TypeGuard
+from typing import Any
 
 from ccinspect.wire.jsontext import dump_text
 from ccinspect.wire.model import (
@@ -123,14 +123,22 @@ def tool_identity(tool: Tool) -> str:
 
 
 def chain_link(before: str, message: Message, identities: Sequence[str]) -> str:
-    """The hash of a message, whose blocks have these identities, and of all before it, which have the hash `before`."""
+    """The hash of a message, whose blocks have these identities, and of all before it, which have the hash `before`.
+
+    Two messages of one role in a row give the same as one with the blocks of both: some dialects tell apart what
+    others put together, and providers put together what agents send in pieces.
+    """
     role = "system" if message.role == "developer" else message.role
-    ids = [block.id if isinstance(block, ToolCall) else block.call_id for block in message.blocks if _has_id(block)]
-    return digest(before, role, *identities, *ids)
+    link = before
+    for block, identity in zip(message.blocks, identities, strict=True):
+        link = digest(link, role, identity, _call_id(block))
+    return link
 
 
-def _has_id(block: Block) -> TypeGuard[ToolCall | ToolResult]:
-    return isinstance(block, ToolCall | ToolResult)
+def _call_id(block: Block) -> str:
+    if isinstance(block, ToolCall):
+        return block.id
+    return block.call_id if isinstance(block, ToolResult) else ""
 
 
 def said_hash(blocks: Iterable[Block]) -> str | None:

@@ -93,6 +93,14 @@ def test_the_chain_of_a_longer_conversation_begins_with_that_of_the_shorter():
     assert [len(each) for each in identities] == [1, 2, 1]
 
 
+def test_messages_of_one_role_in_a_row_are_as_one():
+    apart, _ = request_chain(request(user("a"), user("b"), assistant("c"), assistant(call("1", "Read")), user()))
+    joined, _ = request_chain(request(user("a", "b"), assistant("c", call("1", "Read"))))
+    assert apart[-1] == joined[-1]
+    swapped, _ = request_chain(request(user("b", "a"), assistant("c", call("1", "Read"))))
+    assert swapped[-1] != joined[-1]
+
+
 def test_the_chain_tells_calls_apart_that_have_the_same_words():
     one, _ = request_chain(request(user("hi"), assistant(call("1", "Read", path="a"))))
     other, _ = request_chain(request(user("hi"), assistant(call("2", "Read", path="a"))))
