@@ -134,8 +134,8 @@ class Analyser:
         parts = measure(request, self.counter, identities)
         usage = _usage(request, response)
         model = (response.model if response else None) or request.model
-        family = scheme_for(request.dialect, request.model).family
-        tokens = scaled_tokens(parts, usage, family=family, complete=expanded.complete)
+        tokenizer = scheme_for(request.dialect, request.model).tokenizer
+        tokens = scaled_tokens(parts, usage, tokenizer=tokenizer, complete=expanded.complete)
         marks = marks_of(parts)
         mark = session_mark(request, exchange.headers)
         lineage = place(

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
-from ccinspect.analyser.framing import message_frame, request_frame, tools_frame, volatile_tokens
+from ccinspect.analyser.framing import message_frame, request_frame, system_frame, tools_frame, volatile_tokens
 from ccinspect.analyser.identity import block_identity, tool_identity
 from ccinspect.analyser.records import Record
 from ccinspect.analyser.scaling import attributable, scale
@@ -104,16 +104,19 @@ class Composition(Record):
     """Tool definitions alone, by tool."""
 
 
-def compose(parts: Sequence[Part], usage: Usage | None, *, family: str = "other", complete: bool = True) -> Composition:
+def compose(
+    parts: Sequence[Part], usage: Usage | None, *, tokenizer: str = "other", complete: bool = True
+) -> Composition:
     """Scale parts to the provider's usage and sum them up.
 
-    `complete` is False when the request leans on history that was not seen (`previous_response_id`).
+    `tokenizer` is the model's, as `Scheme.tokenizer`. `complete` is False when the request leans on history that was
+    not seen (`previous_response_id`).
     """
-    return summarise(parts, scaled_tokens(parts, usage, family=family, complete=complete), usage)
+    return summarise(parts, scaled_tokens(parts, usage, tokenizer=tokenizer, complete=complete), usage)
 
 
 def scaled_tokens(
-    parts: Sequence[Part], usage: Usage | None, *, family: str = "other", complete: bool = True
+    parts: Sequence[Part], usage: Usage | None, *, tokenizer: str = "other", complete: bool = True
 ) -> list[int]:
     """Tokens of each part, scaled to the provider's count; as estimated when it gave none."""
     tokens = [part.tokens for part in parts]
@@ -121,7 +124,7 @@ def scaled_tokens(
     if provider is None:
         return tokens
     sealed = not complete or any(part.opaque for part in parts)
-    return scale(tokens, attributable(sum(tokens), provider, family, sealed=sealed))
+    return scale(tokens, attributable(sum(tokens), provider, tokenizer, sealed=sealed))
 
 
 def provider_total(usage: Usage | None) -> int | None:
@@ -341,7 +344,7 @@ def _framing(request: Request, scheme: Scheme, counter: TokenCounter) -> Iterato
     if tools:
         yield Part(Category.TOOLS, "system", "framing", tools)
     if request.messages or request.system:
-        system = message_frame("system", None, scheme) if request.system else 0
+        system = system_frame(scheme) if request.system else 0
         speakers = Counter((message.role, message.name) for message in request.messages)
         around = sum(times * message_frame(role, name, scheme) for (role, name), times in speakers.items())
         yield Part(Category.OTHER, "system", "framing", request_frame(scheme) + system + around)

@@ -30,6 +30,11 @@ def request_frame(scheme: Scheme) -> int:
     return _REQUEST_FRAME[scheme.family]
 
 
+def system_frame(scheme: Scheme) -> int:
+    """Tokens around a system prompt that stands apart from the messages."""
+    return 1 if scheme.family == "anthropic" else message_frame("system", None, scheme)
+
+
 def tools_frame(request: Request, scheme: Scheme) -> int:
     """Tokens of what the provider tells the model about tools, beside their definitions."""
     if not request.tools:

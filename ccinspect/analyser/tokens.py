@@ -14,7 +14,7 @@ from typing import Protocol
 from ccinspect.analyser.encodings import count, encoding_name
 from ccinspect.analyser.files import file_stretches
 from ccinspect.analyser.identity import block_identity, split_volatile, tool_identity
-from ccinspect.analyser.media import media_tokens, media_variant
+from ccinspect.analyser.media import claude_version, media_tokens, media_variant
 from ccinspect.analyser.records import Record
 from ccinspect.wire.jsontext import arguments_text, as_list, as_object, as_text, dump_text
 from ccinspect.wire.model import (
@@ -99,6 +99,13 @@ class Scheme:
     family: str
     """`openai`, `anthropic`, `gemini` or `other`: whose formulas hold for media, tools and framing."""
     model: str
+
+    @property
+    def tokenizer(self) -> str:
+        """Which of `scaling.RATIOS` tells how far the provider's own tokenizer is from ours."""
+        if self.family == "anthropic":
+            return "claude-4.7" if claude_version(self.model) >= (4, 7) else "claude-3"
+        return self.family
 
     @property
     def text_key(self) -> str:

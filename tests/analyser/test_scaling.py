@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ccinspect.analyser.scaling import SLACK, attributable, scale
+from ccinspect.analyser.scaling import RATIOS, SLACK, attributable, scale
 
 counts = st.lists(st.integers(0, 10**6), min_size=1, max_size=60)
 
@@ -38,18 +38,18 @@ def test_without_proportions_the_first_takes_all():
 @given(
     st.integers(0, 10**6),
     st.integers(0, 10**7),
-    st.sampled_from(["openai", "anthropic", "gemini", "other"]),
+    st.sampled_from(list(RATIOS)),
     st.booleans(),
 )
-def test_never_more_is_attributed_than_the_provider_counted(visible, provider, family, sealed):
-    assert 0 <= attributable(visible, provider, family, sealed=sealed) <= provider
+def test_never_more_is_attributed_than_the_provider_counted(visible, provider, tokenizer, sealed):
+    assert 0 <= attributable(visible, provider, tokenizer, sealed=sealed) <= provider
 
 
 def test_what_tokenizers_can_differ_by_is_attributed_and_more_is_not():
-    assert attributable(10_000, 14_000, "anthropic", sealed=False) == 14_000
+    assert attributable(10_000, 14_000, "claude-3", sealed=False) == 14_000
     assert attributable(10_000, 14_000, "openai", sealed=False) == 10_000
     assert attributable(10, 10 + SLACK, "openai", sealed=False) == 10 + SLACK
 
 
 def test_what_cannot_be_seen_is_not_spread_over_what_can():
-    assert attributable(10_000, 14_000, "anthropic", sealed=True) == 12_000
+    assert attributable(10_000, 14_000, "claude-3", sealed=True) == 12_000

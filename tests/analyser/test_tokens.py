@@ -4,6 +4,7 @@ import pytest
 
 from ccinspect.analyser.composition import Category, compose, measure
 from ccinspect.analyser.tokens import Count, MemoryCache, Scheme, Span, TokenCounter, scheme_for
+from ccinspect.wire.anthropic.decode import read_request as read_messages
 from ccinspect.wire.model import (
     CacheMarker,
     Media,
@@ -87,6 +88,41 @@ def chat(model, talk, **fields):
 def test_estimates_are_what_openai_counted_in_its_examples(model, talk, tools, counted):
     request = chat(model, talk, **({"tools": tools} if tools else {}))
     assert compose(measure(request, TokenCounter(COUNTS)), None).total == counted
+
+
+# The examples of Anthropic's page "Token counting", with what it answers for Claude Opus 5.
+SCIENTIST = {"system": "You are a scientist", "messages": [{"role": "user", "content": "Hello, Claude"}]}
+FORECAST = {
+    "messages": [{"role": "user", "content": "What's the weather like in San Francisco?"}],
+    "tools": [
+        {
+            "name": "get_weather",
+            "description": "Get the current weather in a given location",
+            "input_schema": {
+                "type": "object",
+                "properties": {
+                    "location": {"type": "string", "description": "The city and state, e.g. San Francisco, CA"}
+                },
+                "required": ["location"],
+            },
+        }
+    ],
+}
+
+
+@pytest.mark.parametrize(("body", "counted"), [(SCIENTIST, 14), (FORECAST, 403)])
+def test_estimates_are_near_what_anthropic_counts_in_its_examples(body, counted):
+    request = read_messages({"model": "claude-opus-5", **body})
+    assert abs(compose(measure(request, TokenCounter(COUNTS)), None).total - counted) <= 0.05 * counted
+
+
+@pytest.mark.parametrize(
+    ("model", "tokenizer"),
+    [("claude-opus-4-6", "claude-3"), ("claude-3-5-haiku-latest", "claude-3"), ("claude-opus-4-7", "claude-4.7"),
+     ("claude-sonnet-5", "claude-4.7"), ("gpt-5", "openai"), ("gemini-3-pro", "gemini"), ("llama3", "other")],
+)  # fmt: skip
+def test_tokenizers(model, tokenizer):
+    assert scheme_for("ollama", model).tokenizer == tokenizer
 
 
 @pytest.mark.parametrize(
