@@ -35,6 +35,7 @@ Jq = Annotated[
         help="A jq filter from array to array, as 'map(select(.sizes.request > 1e5))'; may be repeated.",
     ),
 ]
+FlowId = Annotated[str, typer.Argument(metavar="ID", help="The flow's id, or the beginning of it.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

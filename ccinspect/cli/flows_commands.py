@@ -51,9 +51,7 @@ def list_flows(
 
 def show(
     context: typer.Context,
-    flow: Annotated[
-        str, typer.Argument(metavar="ID", help="The flow's id, or the beginning of it.", show_default=False)
-    ],
+    flow: options.FlowId,
     request: Annotated[bool, typer.Option("--request", help="Only the request.")] = False,
     response: Annotated[bool, typer.Option("--response", help="Only the response.")] = False,
     raw: Annotated[

@@ -34,7 +34,8 @@ def test_tokens_say_whose_count_they_are() -> None:
 
 
 @pytest.mark.parametrize(
-    ("part", "whole", "said"), [(1, 3, "33.3%"), (0, 10, "0.0%"), (1, 100_000, "<0.1%"), (1, 0, "-"), (10, 10, "100.0%")]
+    ("part", "whole", "said"),
+    [(1, 3, "33.3%"), (0, 10, "0.0%"), (1, 100_000, "<0.1%"), (1, 0, "-"), (10, 10, "100.0%")],
 )
 def test_shares(part: int, whole: int, said: str) -> None:
     assert amounts.share(part, whole) == said
