@@ -214,6 +214,13 @@ def measure(request: Request, counter: TokenCounter, identities: Sequence[Sequen
     return parts + list(_framing(request, scheme, counter))
 
 
+def blocks_in_order(request: Request) -> Iterator[Tool | Block]:
+    """All that has an identity in a request, in the order of its parts."""
+    yield from request.tools
+    for place in _places(request, [["" for _ in message.blocks] for message in request.messages]):
+        yield place.block
+
+
 def _tool_part(tool: Tool, identity: str, count: Count) -> Part:
     ref = tool_ref(tool.name, tool.server)
     return Part(

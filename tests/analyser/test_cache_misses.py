@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import replace
 from decimal import Decimal
 
@@ -15,7 +14,6 @@ from ccinspect.analyser.cache_misses import (
     CacheReport,
     Prefix,
     Verdict,
-    difference,
     explain,
     minimum_cached,
     prefix_of,
@@ -245,31 +243,3 @@ def test_a_prefix_is_read_back_and_its_tokens_sum_to_the_providers(texts, read, 
 )
 def test_what_a_model_caches_at_least(model, tokens):
     assert minimum_cached(model) == tokens
-
-
-def test_the_difference_shows_the_first_changed_lines_with_those_around():
-    before = "You are an agent.\nToday is Monday.\nBe brief.\nBe kind.\nBye."
-    after = "You are an agent.\nToday is Tuesday.\nBe brief.\nBe kind.\nBye."
-    assert difference(before, after).split("\n") == [
-        "@@ line 2 @@",
-        "  You are an agent.",
-        "- Today is Monday.",
-        "+ Today is Tuesday.",
-        "  Be brief.",
-        "  Be kind.",
-    ]
-
-
-def test_the_difference_of_long_lines_shows_where_they_differ():
-    shown = difference("a" * 5_000 + "one" + "b" * 5_000, "a" * 5_000 + "two" + "b" * 5_000)
-    assert "one" in shown
-    assert "two" in shown
-    assert len(shown) < 1_000
-
-
-def test_the_difference_of_anything_is_about_a_screenful_and_takes_bounded_time():
-    start = time.process_time()
-    shown = difference("\n".join(f"{at}" for at in range(200_000)), "\n".join(f"{at}x" for at in range(200_000)))
-    assert len(shown.split("\n")) < 40
-    difference("a\n" * 500_000, "a\n" * 499_999)
-    assert time.process_time() - start < 3
