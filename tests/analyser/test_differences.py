@@ -40,11 +40,8 @@ def test_the_difference_of_anything_is_about_a_screenful_and_takes_bounded_time(
     assert time.process_time() - start < 3
 
 
-TALK = [
-    user("Look", IMAGE),
-    assistant(call("1", "Read", path="a")),
-    user(result("1", [{"type": "text", "text": "old"}, IMAGE])),
-]
+OLD, NEW = ({"type": "text", "text": text} for text in ("old", "new"))
+TALK = [user("Look", IMAGE), assistant(call("1", "Read", path="a")), user(result("1", [OLD, IMAGE]))]
 
 
 def test_the_block_that_changed_is_found_by_its_number():
