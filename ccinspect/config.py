@@ -10,6 +10,7 @@ import difflib
 import os
 import re
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,6 +18,9 @@ import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from ccinspect.errors import ConfigError
+
+# The one arrow upwards from here: what may stand in `providers` is said where it is carried out.
+from ccinspect.identity.settings import ProvidersBlock
 
 ENV_PREFIX = "CCINSPECT_"
 # Variables of ours that are no settings.
@@ -170,6 +174,29 @@ class FlowsConfig(Block):
     )
 
 
+class AnalysisConfig(Block):
+    enabled: bool = Field(
+        True,
+        description="Analyse model calls as they end: tokens, cost, conversations. "
+        "Without it, commands that need the analysis make it when they are called.",
+    )
+    idle: Age = Field(180.0, description="The analyst's process ends when nothing has come for so long.")
+
+
+Dollars = Annotated[Decimal, Field(ge=0, max_digits=16, decimal_places=9, allow_inf_nan=False)]
+
+
+class PriceConfig(Block):
+    """What is not given costs as much as `input`, and searches nothing."""
+
+    input: Dollars = Field(description="US dollars for a million tokens read anew.")
+    output: Dollars = Field(description="For a million tokens generated.")
+    cache_read: Dollars | None = Field(None, description="For a million tokens read from a cache.")
+    cache_write_5m: Dollars | None = Field(None, description="For a million tokens written to it for 5 minutes.")
+    cache_write_1h: Dollars | None = Field(None, description="For a million tokens written to it for an hour.")
+    web_search: Dollars | None = Field(None, description="For one web search.")
+
+
 class McpConfig(Block):
     enabled: bool = Field(False, description="Serve MCP.")
     port: Port = Field(4030, description="Port of the MCP server on 127.0.0.1; never reachable from a jail.")
@@ -183,6 +210,15 @@ class Config(Block):
     jail: JailConfig = Field(default_factory=JailConfig, description="`run --inspect`.")
     store: StoreConfig = Field(default_factory=StoreConfig, description="What is kept on disk.")
     flows: FlowsConfig = Field(default_factory=FlowsConfig, description="The `flows` commands.")
+    analysis: AnalysisConfig = Field(default_factory=AnalysisConfig, description="What is made of model calls.")
+    providers: ProvidersBlock = Field(
+        default={}, description="Providers that are not built in, by name, and further hosts of those that are."
+    )
+    prices: dict[str, PriceConfig] = Field(
+        {},
+        description="Prices that come before the built-in list, by model: a name or a pattern like `claude-*`, "
+        "with a slash matched against `provider/model`.",
+    )
     mcp: McpConfig = Field(default_factory=McpConfig, description="The MCP server.")
 
 

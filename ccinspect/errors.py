@@ -17,7 +17,9 @@
         ├── FlowNotFound       no flow has this id
         ├── AmbiguousFlowId    an abbreviated id fits more than one flow
         ├── FilterError        a jq filter does not compile, fails, or yields no array
-        └── BadSelection       a selection flag has a value that cannot be understood
+        ├── BadSelection       a selection flag has a value that cannot be understood
+        ├── NoModelCall        the flow is no model call, or its content was not kept
+        └── SessionError       a named session does not exist, or is open already
 
 Every error says in `message` what happened and what that means, and in `hint` what to do next. A
 traceback never reaches a terminal for one of these.
@@ -111,3 +113,11 @@ class BadSelection(StoreError):
     """A selection flag has a value that cannot be understood."""
 
     exit_code = 2
+
+
+class NoModelCall(StoreError):
+    """The flow is no model call that can be read, or its content was not kept."""
+
+
+class SessionError(StoreError):
+    """A named session does not exist, or cannot be opened or closed."""
