@@ -26,7 +26,7 @@ _MILLION = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Override:
+class Override(Record):
     """A price of the configuration, in dollars for a million tokens. What is not said costs as much as `input`."""
 
     input: Decimal

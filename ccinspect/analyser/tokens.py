@@ -32,6 +32,10 @@ from ccinspect.wire.model import (
 )
 
 
+COUNTS_VERSION = 1
+"""Raised when blocks are counted otherwise than before: part of every key, so that old counts are not used."""
+
+
 @dataclass(frozen=True, slots=True)
 class Span(Record):
     """A stretch of a text: `tokens` of the file `file`; None is text that is no file, "" a file without a name."""
@@ -109,11 +113,11 @@ class Scheme:
 
     @property
     def text_key(self) -> str:
-        return f"{self.encoding}/{self.family}"
+        return f"{COUNTS_VERSION}/{self.encoding}/{self.family}"
 
     @property
     def media_key(self) -> str:
-        return media_variant(self.family, self.model)
+        return f"{COUNTS_VERSION}/{media_variant(self.family, self.model)}"
 
 
 def scheme_for(dialect: str, model: str | None) -> Scheme:

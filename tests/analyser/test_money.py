@@ -110,6 +110,11 @@ def test_an_override_comes_first():
     assert Cost.from_json(cost.to_json()) == cost
 
 
+def test_an_override_is_read_from_the_settings_of_the_configuration():
+    settings = {"input": "3", "output": "15", "cache_read": "0.30"}
+    assert Override.from_json(settings) == Override(Decimal(3), Decimal(15), Decimal("0.30"))
+
+
 def test_an_override_may_name_the_provider():
     prices = Prices({"lab/*": Override(Decimal(0), Decimal(0))})
     assert prices.rates("gpt-5", "lab", AT.timestamp(), 1).source == "override"
