@@ -31,7 +31,6 @@ from ccinspect.wire.model import (
     Unknown,
 )
 
-
 COUNTS_VERSION = 1
 """Raised when blocks are counted otherwise than before: part of every key, so that old counts are not used."""
 
