@@ -43,7 +43,7 @@ from ccinspect.wire.model import (
     ToolResult,
     Unknown,
 )
-from ccinspect.wire.stream import AwsFraming, StreamDecoder
+from ccinspect.wire.stream import MAX_BLOCKS, AwsFraming, StreamDecoder
 from ccinspect.wire.usage import amazon_q_usage
 
 DIALECT = "amazon_q"
@@ -227,6 +227,8 @@ class AmazonQStream(StreamDecoder):
     def _tool_use(self, data: JsonObject) -> None:
         call_id = as_text(data.get("toolUseId"))
         index = self._calls.get(call_id)
+        if index is None and self._next > MAX_BLOCKS:
+            return
         if index is None:
             self._close()
             index = self._calls[call_id] = self._next

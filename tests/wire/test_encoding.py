@@ -101,7 +101,8 @@ def test_unknown_encodings_and_towers_of_them_are_refused() -> None:
 
 @pytest.mark.parametrize("name", ["gzip", "deflate", "br", "zstd"])
 def test_a_bomb_stops_at_the_limit(name: str) -> None:
-    packed = ENCODERS[name](bytes(300_000_000))
+    bomb = bytes(300_000_000)
+    packed = brotli.compress(bomb, quality=1) if name == "br" else ENCODERS[name](bomb)
     limit = 2_000_000
     tracemalloc.start()
     decoded = decode_body(packed, name, limit)

@@ -27,7 +27,7 @@ from ccinspect.wire.events import (
 )
 from ccinspect.wire.jsontext import as_int, as_name, as_object, as_text, parse_event
 from ccinspect.wire.model import ApiError, Block, JsonObject, Signature, StopReason, Text, Thinking, ToolCall, Unknown
-from ccinspect.wire.stream import AwsFraming, pick_framing
+from ccinspect.wire.stream import MAX_BLOCKS, AwsFraming, pick_framing
 from ccinspect.wire.usage import converse_usage
 
 
@@ -84,7 +84,7 @@ class BedrockStream(AnthropicStream):
         index = as_int(data.get("contentBlockIndex"))
         start = as_object(data.get("start"))
         call = as_object(start.get("toolUse"))
-        if index is None:
+        if index is None or len(self._open) > MAX_BLOCKS:
             return
         self._open.add(index)
         block: Block
@@ -127,7 +127,7 @@ class BedrockStream(AnthropicStream):
 
     def _ensure(self, index: int, block: Block) -> None:
         """Text and reasoning have no start event of their own."""
-        if index not in self._open:
+        if index not in self._open and len(self._open) <= MAX_BLOCKS:
             self._open.add(index)
             self.out.append(BlockStart(index, block))
 

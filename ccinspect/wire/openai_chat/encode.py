@@ -154,7 +154,11 @@ def _message(role: str, group: list[Message], notes: Notes) -> Iterable[JsonObje
     for message in group:
         extra |= notes.extra(message)
     if role == "assistant":
-        yield {**assistant_message(blocks, notes, as_request=True), **extra}
+        told = assistant_message(blocks, notes, as_request=True)
+        if told.keys() == {"role", "content"} and not told["content"]:
+            notes.note("info", "empty_message_dropped", "a message without content", group[0].path)
+        else:
+            yield {**told, **extra}
         return
     results = [block for block in blocks if isinstance(block, ToolResult)]
     rest: list[Block] = [block for block in blocks if not isinstance(block, ToolResult)]

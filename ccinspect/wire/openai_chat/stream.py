@@ -25,7 +25,7 @@ from ccinspect.wire.jsontext import as_list, as_name, as_number, as_object, as_t
 from ccinspect.wire.model import Block, JsonObject, Refusal, Text, Thinking, ToolCall
 from ccinspect.wire.openai_chat.decode import DIALECT, google_signature, read_annotation, stop_reason
 from ccinspect.wire.signatures import unwrap
-from ccinspect.wire.stream import StreamDecoder, pick_framing
+from ccinspect.wire.stream import MAX_BLOCKS, StreamDecoder, pick_framing
 from ccinspect.wire.usage import openai_chat_usage
 
 _MAX_CANDIDATES = 1000
@@ -187,6 +187,8 @@ class ChatStream(StreamDecoder):
         inner = as_object(raw.get("custom" if custom else "function"))
         call_id, name = as_text(raw.get("id")), as_text(inner.get("name"))
         block = self._known_call(candidate, raw.get("index"), call_id, name)
+        if block is None and self._next > MAX_BLOCKS:
+            return
         if block is None:
             self._close(candidate)
             block = self._next

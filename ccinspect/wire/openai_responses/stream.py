@@ -27,7 +27,7 @@ from ccinspect.wire.jsontext import as_int, as_list, as_name, as_number, as_obje
 from ccinspect.wire.model import Block, Citation, JsonObject, Message, Text, Thinking, ToolCall, Unknown
 from ccinspect.wire.openai_responses.decode import read_response
 from ccinspect.wire.openai_responses.items import DIALECT, read_item, read_part
-from ccinspect.wire.stream import StreamDecoder, pick_framing
+from ccinspect.wire.stream import MAX_BLOCKS, StreamDecoder, pick_framing
 
 _DELTAS: dict[str, DeltaKind] = {
     "response.output_text.delta": "text",
@@ -88,8 +88,10 @@ class ResponsesStream(StreamDecoder):
         self.out.append(BlockDelta(index, kind, delta))
 
     def _open(self, output_index: int, content_index: int, block: Block) -> int:
-        index = self._blocks[output_index, content_index] = self._next
+        index = self._next
         self._next += 1
+        if len(self._blocks) <= MAX_BLOCKS:
+            self._blocks[output_index, content_index] = index
         self.out.append(BlockStart(index, block))
         return index
 
