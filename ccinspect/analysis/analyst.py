@@ -1,0 +1,329 @@
+"""The analyst: brings `analysis.db` up to date with the store. Only one process at a time can: it holds the lock.
+
+    for each HTTP flow that has ended, in the order in which they began:
+        read what was said -> analyse each call -> write its rows, one transaction a flow
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from ccinspect.analyser.analyse import Analyser, Exchange, Result
+from ccinspect.analyser.expansion import Expander
+from ccinspect.analyser.limits import AccountLimits, merge_limits
+from ccinspect.analyser.money import Prices
+from ccinspect.analyser.tokens import TokenCounter
+from ccinspect.analysis import memory, parties, pending, schema
+from ccinspect.analysis.options import AnalysisOptions
+from ccinspect.analysis.pricing import make_prices
+from ccinspect.analysis.reading import FlowReader, FlowReading, Spoken
+from ccinspect.analysis.rows import RowWriter, Sender
+from ccinspect.errors import FlowNotFound, StoreUnavailable
+from ccinspect.identity.declarative import Declarations
+from ccinspect.identity.providers import UNKNOWN, Providers
+from ccinspect.identity.settings import ProviderSettings
+from ccinspect.store import schema as store_schema
+from ccinspect.store.query import StoreReader
+from ccinspect.store.record import Record, part
+from ccinspect.store.redaction import Redactor, load_key
+from ccinspect.wire.model import Request, Response
+from ccinspect.wire.ratelimits import parse_rate_limits
+
+Progress = Callable[[int, int], None]
+"""Called with (flows done, flows in all)."""
+
+_COMMIT_SECONDS = 0.25
+_COMMIT_FLOWS = 50
+
+
+class Analyst:
+    """Made by `open`; use as a context manager, in one thread."""
+
+    def __init__(self, store_dir: Path, options: AnalysisOptions, lock: int, *, careful: bool = False) -> None:
+        self._dir = store_dir
+        self._lock = lock
+        self._careful = careful
+        self._db = schema.open_for_writing(store_dir)
+        self._store = StoreReader(store_dir)
+        self._redactor = Redactor(load_key(store_dir))
+        self._declarations = Declarations({})
+        self._turns = memory.StoredTurns(self._db)
+        self._counts = memory.StoredCounts(self._db)
+        self._prefixes = memory.StoredPrefixes(self._db)
+        self._rows = RowWriter(self._db)
+        self._runs: dict[str, Record] = {}
+        self._tries: tuple[Spoken, ...] = ()
+        self.reload(options)
+        self.remove_gone()
+
+    @classmethod
+    @contextlib.contextmanager
+    def open(cls, store_dir: Path, options: AnalysisOptions, *, careful: bool = False) -> Iterator[Analyst | None]:
+        """Lock and open; None when another process is the analyst, or when there is no store yet.
+
+        `careful`: the last analyst died: note each flow before it is read, and skip the one that killed it.
+        Raises StoreUnavailable.
+        """
+        if not (store_dir / store_schema.DATABASE).exists():
+            yield None
+            return
+        try:
+            lock = os.open(store_dir / schema.LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise store_schema.cannot_open(store_dir / schema.LOCK, error) from error
+        try:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield None
+                return
+            analyst = cls(store_dir, options, lock, careful=careful)
+            try:
+                yield analyst
+            finally:
+                analyst.close()
+        except (sqlite3.Error, OSError) as error:
+            raise store_schema.cannot_open(store_dir / schema.DATABASE, error) from error
+        finally:
+            os.close(lock)
+
+    def close(self) -> None:
+        with contextlib.suppress(sqlite3.Error):
+            memory.trim(self._db)
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._declarations.close()
+        self._store.close()
+        self._db.close()
+
+    def reload(self, options: AnalysisOptions) -> None:
+        """Take other settings for what is analysed from now on."""
+        settings = {name: ProviderSettings.model_validate(one) for name, one in options.providers.items()}
+        self._declarations.close()
+        self._providers = Providers(settings)
+        self._declarations = Declarations(settings)
+        self._reader = FlowReader(self._store, self._providers, self._declarations)
+        self._analyser = self._new_analyser(make_prices(options.prices, settings))
+
+    def catch_up(self, progress: Progress | None = None, stop: Callable[[], bool] = lambda: False) -> int:
+        """Analyse all flows that have ended and are not analysed yet; the result is how many.
+
+        `stop` is asked between flows. Raises sqlite3.Error when the database cannot be written.
+        """
+        done = 0
+        for batch in pending.batches(self._db):
+            if stop():
+                break
+            total = done + len(batch) + pending.beyond(self._db, batch)
+            for number in self._analyse_all(batch, stop):
+                if progress is not None:
+                    progress(done + number, total)
+            done += len(batch)
+        self._reader.forget()
+        return done
+
+    def reanalyse(
+        self, since: float | None, progress: Progress | None = None, stop: Callable[[], bool] = lambda: False
+    ) -> int:
+        """Make all rows (of flows since then) anew; the result is how many flows."""
+        self._begin()
+        pending.start_over(self._db, since)
+        if since is None:
+            self._db.execute("DELETE FROM blocks")
+        self._db.execute("COMMIT")
+        self._forget()
+        return self.catch_up(progress, stop)
+
+    def remove_gone(self) -> None:
+        """Remove what belongs to flows that the store does not have any more."""
+        self._begin()
+        pending.remove_gone(self._db)
+        self._db.execute("COMMIT")
+        self._forget()
+
+    def _new_analyser(self, prices: Prices) -> Analyser:
+        return Analyser(
+            index=self._turns,
+            counter=TokenCounter(self._counts),
+            prices=prices,
+            prefixes=self._prefixes,
+            expander=Expander(self._said_in),
+        )
+
+    def _begin(self) -> None:
+        self._db.execute("BEGIN IMMEDIATE")
+
+    def _forget(self) -> None:
+        """The database was changed other than by adding to it, or a transaction was rolled back."""
+        self._turns.forget()
+        self._counts.forget()
+        self._rows.forget()
+        self._reader.forget()
+        self._analyser = self._new_analyser(self._analyser.prices)
+
+    def _analyse_all(self, flows: list[pending.Flow], stop: Callable[[], bool]) -> Iterator[int]:
+        """Analyse a batch, many flows a transaction; yields how many are done after each."""
+        self._begin()
+        began, since = time.monotonic(), 0
+        try:
+            for number, flow in enumerate(flows, 1):
+                self._analyse_one(flow)
+                since += 1
+                if since >= _COMMIT_FLOWS or time.monotonic() - began > _COMMIT_SECONDS or stop():
+                    self._db.execute("COMMIT")
+                    self._begin()
+                    began, since = time.monotonic(), 0
+                yield number
+                if stop():
+                    break
+            self._db.execute("COMMIT")
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+            self._forget()
+            raise
+
+    def _analyse_one(self, flow: pending.Flow) -> None:
+        pending.mark(self._db, flow)
+        if flow.state == "started":
+            return
+        killed = pending.was_attempted(self._db, flow)
+        if self._careful and not killed:
+            pending.attempt(self._db, flow)
+            self._db.execute("COMMIT")
+            self._begin()
+        try:
+            record = self._store.get(flow.uuid)
+        except FlowNotFound:
+            return
+        self._db.execute("SAVEPOINT flow")
+        try:
+            self._flow(record, "reading it ended the analyst" if killed else None)
+        except (MemoryError, RecursionError, TimeoutError) as error:
+            # A flow that takes too much must not keep the others from being analysed.
+            self._db.execute("ROLLBACK TO flow")
+            self._forget()
+            self._flow(record, f"reading it took too much ({type(error).__name__})")
+        finally:
+            self._db.execute("RELEASE flow")
+        pending.done(self._db, flow)
+
+    def _flow(self, record: Record, refuse: str | None) -> None:
+        """Write the rows of one flow; with `refuse`, only its metadata."""
+        if refuse is not None:
+            record = _without_content(record)
+        reading = self._reader.read(record)
+        run = self._run(record.get("run"))
+        agent = parties.agent_of(record, reading.request_headers, run)
+        match = reading.match
+        self._rows.party(record["id"], match.provider if match else None, agent)
+        if not reading.calls or match is None:
+            return
+        status = part(record, "response").get("status_code")
+        sender = Sender(
+            record["id"],
+            match.provider,
+            agent,
+            parties.account_of(reading.request_headers, reading.response_headers, self._redactor),
+            status if isinstance(status, int) else None,
+            parties.labels_of(record, run),
+        )
+        for spoken in reading.calls:
+            self._call(replace(spoken, note=refuse) if refuse else spoken, sender, reading)
+        self._limits(record, reading, sender)
+
+    def _call(self, spoken: Spoken, sender: Sender, reading: FlowReading) -> None:
+        ident = f"{sender.flow}#{spoken.position}" if spoken.position else sender.flow
+        if not spoken.readable:
+            self._rows.call(ident, spoken, sender, None)
+            return
+        result = self._analyse(ident, spoken, sender, reading)
+        number = self._rows.call(ident, spoken, sender, result)
+        self._turns.add(number, result.turn)
+        self._prefixes.settle(number)
+
+    def _analyse(
+        self, ident: str, spoken: Spoken, sender: Sender, reading: FlowReading
+    ) -> Result:
+        self._tries = reading.calls
+        exchange = Exchange(
+            ident,
+            spoken.request,
+            spoken.response,
+            spoken.started_at,
+            None if sender.provider == UNKNOWN else sender.provider,
+            headers_for_sessions(reading, sender.labels.said_session),
+            sender.labels.run,
+        )
+        return self._analyser.analyse(exchange)
+
+    def _limits(self, record: Record, reading: FlowReading, sender: Sender) -> None:
+        told = parse_rate_limits(
+            (name.decode("latin-1"), value.decode("latin-1")) for name, value in reading.response_headers
+        )
+        if told is None:
+            return
+        account = f"{sender.provider}:{sender.account or sender.labels.host or ''}"
+        row = self._db.execute("SELECT state FROM limits WHERE account = ?", (account,)).fetchone()
+        state = AccountLimits.from_json(json.loads(row[0])) if row else None
+        at = part(record, "response").get("timestamp_start") or part(record, "timing").get("ended_at") or 0.0
+        state = merge_limits(state, told, float(at))
+        self._db.execute(
+            "INSERT OR REPLACE INTO limits VALUES (?, ?, ?, ?, ?)",
+            (account, sender.provider, record["id"], state.seen_at, json.dumps(state.to_json())),
+        )
+
+    def _run(self, ident: object) -> Record | None:
+        if not isinstance(ident, str):
+            return None
+        if ident not in self._runs:
+            row = self._db.execute("SELECT record FROM runs WHERE id = ?", (ident,)).fetchone()
+            if row is None:
+                return None
+            self._runs[ident] = json.loads(row[0])
+        return self._runs[ident]
+
+    def _said_in(self, response_id: str) -> tuple[Request, Response] | None:
+        """The call that got this response: of the flow at hand, or read again from the store."""
+        for spoken in self._tries:
+            if spoken.response is not None and spoken.response.id == response_id:
+                return spoken.request, spoken.response
+        return look_up(self._db, self._store, self._reader, response_id)
+
+
+def look_up(
+    db: sqlite3.Connection, store: StoreReader, reader: FlowReader, response_id: str
+) -> tuple[Request, Response] | None:
+    """The newest analysed call that was answered with this response, read again."""
+    row = db.execute(
+        "SELECT flow, position FROM calls WHERE response_id = ? ORDER BY number DESC LIMIT 1", (response_id,)
+    ).fetchone()
+    if row is None:
+        return None
+    try:
+        calls = reader.read(store.get(row[0])).calls
+    except (FlowNotFound, StoreUnavailable):
+        return None
+    found = next((spoken for spoken in calls if spoken.position == row[1]), None)
+    return (found.request, found.response) if found is not None and found.response is not None else None
+
+
+def headers_for_sessions(reading: FlowReading, said_session: str | None) -> dict[str, str]:
+    """Request headers by lower-case name, the first value of each."""
+    headers: dict[str, str] = {}
+    for name, value in reading.request_headers:
+        headers.setdefault(name.decode("latin-1").lower(), value.decode("utf-8", "replace"))
+    return headers | ({"x-ccinspect-session": said_session} if said_session else {})
+
+
+def _without_content(record: Record) -> Record:
+    bare = {side: {**part(record, side), "contentState": "lost"} for side in ("request", "response")}
+    return {**record, **{side: block for side, block in bare.items() if record.get(side)}}
