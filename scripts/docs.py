@@ -87,8 +87,11 @@ def configuration_page() -> str:
     """docs/configuration.md."""
     parts = [_CONFIGURATION_HEAD.format(note=_NOTE)]
     settings = list(all_settings())
-    for block in (setting for setting in settings if setting.is_block):
+    for block in (setting for setting in settings if setting.is_block or len(setting.keys) == 1):
         parts.append(f"## {block.dotted}\n\n{block.description}\n")
+        if not block.is_block:
+            parts.append(f"`{block.dotted}` takes a {block.kind}.\n")
+            continue
         parts.append("| Key | Takes | Default | Meaning |\n|---|---|---|---|")
         parts += [_row(setting) for setting in settings if not setting.is_block and setting.keys[:-1] == block.keys]
         parts.append("")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import textwrap
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -91,7 +91,7 @@ def _words(annotation: Any) -> str:
     if origin is list:
         words = _words(arguments[0])
         return f"list of {words}" if words.startswith("{") else f"list of {words}s"
-    if origin is dict:
+    if origin in (dict, Mapping):
         return f"map of {_words(arguments[0])}s to {_words(arguments[1])}s"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return "{" + ", ".join(annotation.model_fields) + "}"
@@ -111,7 +111,10 @@ def template() -> str:
         depth = len(setting.keys) - 1
         indent = "  " * depth
         if depth == 0:
-            lines += ["", f"# {setting.description}", f"{setting.keys[0]}:"]
+            value = "" if setting.is_block else f" {default_as_yaml(setting.default)}"
+            sign = "" if setting.is_block else "#"
+            lines += ["", *textwrap.wrap(setting.description, 118, initial_indent="# ", subsequent_indent="# ")]
+            lines.append(f"{sign}{setting.keys[0]}:{value}")
             continue
         lines += textwrap.wrap(setting.description, 100, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# ")
         value = "" if setting.is_block else f" {default_as_yaml(setting.default)}".rstrip()
