@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Iterator
 from decimal import Decimal
 
@@ -13,7 +14,19 @@ from ccinspect.cli.analysing import open_analysis
 from ccinspect.cli.calls import short_id, words_of
 from ccinspect.cli.instance import Instance
 from ccinspect.cli.jsonable import jsonable
-from ccinspect.cli.output import BOLD, CYAN, DIM, GREEN, RED, YELLOW, paint, write, write_json, write_table
+from ccinspect.cli.output import (
+    BOLD,
+    CYAN,
+    DIM,
+    GREEN,
+    RED,
+    YELLOW,
+    paint,
+    terminal_width,
+    write,
+    write_json,
+    write_table,
+)
 from ccinspect.cli.table import Cell, Column
 
 COLUMNS = (
@@ -45,6 +58,7 @@ EXPLANATIONS = {
     Verdict.EXPIRED: "It came later than the cache keeps what it was given.",
     Verdict.EVICTED: "Nothing changed and it was in time: the provider did not serve it all the same.",
 }
+_PIPE_COLUMNS = 100
 _FINE = (Verdict.HIT, Verdict.FIRST)
 _NO_MISS = (*_FINE, Verdict.NO_PREVIOUS, Verdict.NOT_REPORTED, Verdict.TOO_SMALL)
 
@@ -56,7 +70,7 @@ def show(instance: Instance, ident: str, as_json: bool) -> None:
     if as_json:
         write_json(jsonable(found))
         return
-    for line in lines(found):
+    for line in lines(found, terminal_width() if sys.stdout.isatty() else _PIPE_COLUMNS):
         write(line)
 
 
@@ -101,11 +115,13 @@ def _colour(verdict: Verdict) -> str:
     return GREEN if verdict in _FINE else DIM if verdict in _NO_MISS else RED
 
 
-def lines(found: CacheExplanation) -> Iterator[str]:
-    """Everything that is known about the cache in one call, clean."""
+def lines(found: CacheExplanation, columns: int) -> Iterator[str]:
+    """Everything that is known about the cache in one call, clean; words of ours are broken at `columns`."""
     report = found.report
-    yield paint(text.clean(f"cache of {calls.heading(found.call)}"), BOLD)
-    yield f"  {paint(words_of(report.verdict), _colour(report.verdict))}: {EXPLANATIONS[report.verdict]}"
+    yield paint(text.shorten(text.clean(f"cache of {calls.heading(found.call)}"), columns), BOLD)
+    yield f"  {paint(words_of(report.verdict), _colour(report.verdict))}"
+    for line in textwrap.wrap(EXPLANATIONS[report.verdict], max(20, columns - 2)):
+        yield f"  {line}"
     if found.previous is not None:
         yield _fact("before", f"{short_id(found.previous.id)}, turn {found.previous.turn}, {_ages(report)}")
     if report.verdict is not Verdict.NOT_REPORTED:

@@ -14,7 +14,7 @@ from ccinspect.cli.output import CYAN, DIM, GREEN, RED, YELLOW
 from ccinspect.cli.table import Cell, Column
 
 COLUMNS = (
-    Column("Turn", least=12),
+    Column("Turn", least=18),
     Column("Call"),
     Column("Context", "right"),
     Column("Growth", "right", sacrifice=3),
@@ -28,6 +28,7 @@ COLUMNS = (
     Column("Model", least=8, sacrifice=7),
     Column("Started", sacrifice=6),
 )
+_PURPOSES = {"user_turn": "user", "tool_continuation": "tools"}
 _GAUGE = 12
 _DEEPEST = 40
 """Levels of a tree that are shown; a tree as deep as this is somebody's joke."""
@@ -81,7 +82,7 @@ def _conversation_rows(tree: ConversationTree, guide: str, style: _Style, depth:
     before = 0
     for index, node in enumerate(tree.turns):
         last = index == len(tree.turns) - 1
-        label = f"{node.call.turn} {words_of(node.call.purpose)}"
+        label = f"{node.call.turn} {_PURPOSES.get(node.call.purpose) or words_of(node.call.purpose)}"
         yield _row(node.call, node, guide + label, before, style)
         before = node.call.counts.context or before
         inner = guide + ("│ " if style.graphic and not last else "  ")

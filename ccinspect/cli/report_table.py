@@ -37,13 +37,13 @@ _TOOLS = (
 _HOSTS = (
     Column("Flows", "right"),
     Column("Sent", "right"),
-    Column("Received", "right", sacrifice=3),
-    Column("Failed", "right", sacrifice=2),
-    Column("Opaque", "right", sacrifice=4),
+    Column("Received", "right", sacrifice=4),
+    Column("Failed", "right", sacrifice=3),
+    Column("Opaque", "right", sacrifice=5),
     Column("LLM", "right", sacrifice=1),
     Column("Tokens", "right", sacrifice=6),
     Column("Cost", "right", sacrifice=7),
-    Column("By", least=6, sacrifice=5),
+    Column("By", least=8, sacrifice=2),
     Column("Types", least=8, sacrifice=9),
     Column("Last", sacrifice=8),
 )
@@ -53,7 +53,7 @@ _TITLES = {"mcp-server": "MCP server", "conversation": "Conversation"}
 def columns(by: str) -> tuple[Column, ...]:
     """The columns of the table of this grouping."""
     rest = {"tool": _TOOLS, "mcp-server": _TOOLS, "host": _HOSTS}.get(by, _SPEND)
-    return (Column(_TITLES.get(by, by.capitalize()), least=8), *rest)
+    return (Column(_TITLES.get(by, by.capitalize()), least=22), *rest)
 
 
 def rows(report: Report) -> list[Row]:
