@@ -1,7 +1,7 @@
 """The analyst: brings `analysis.db` up to date with the store. Only one process at a time can: it holds the lock.
 
-    for each HTTP flow that has ended, in the order in which they began:
-        read what was said -> analyse each call -> write its rows, one transaction a flow
+for each HTTP flow that has ended, in the order in which they began:
+    read what was said -> analyse each call -> write its rows, one transaction a flow
 """
 
 from __future__ import annotations
@@ -250,9 +250,7 @@ class Analyst:
         self._turns.add(number, result.turn)
         self._prefixes.settle(number)
 
-    def _analyse(
-        self, ident: str, spoken: Spoken, sender: Sender, reading: FlowReading
-    ) -> Result:
+    def _analyse(self, ident: str, spoken: Spoken, sender: Sender, reading: FlowReading) -> Result:
         self._tries = reading.calls
         exchange = Exchange(
             ident,

@@ -95,9 +95,7 @@ def start_over(db: sqlite3.Connection, since: float | None) -> None:
     db.execute("DELETE FROM attempts")
     db.execute("DELETE FROM progress")
     if first > 1:
-        db.execute(
-            "INSERT INTO progress SELECT id, uuid FROM flows WHERE id < ? ORDER BY id DESC LIMIT 1", (first,)
-        )
+        db.execute("INSERT INTO progress SELECT id, uuid FROM flows WHERE id < ? ORDER BY id DESC LIMIT 1", (first,))
 
 
 def remove_gone(db: sqlite3.Connection) -> None:

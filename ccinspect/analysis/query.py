@@ -10,12 +10,23 @@ for a flow that is none.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
+from ccinspect.analyser.analyse import ANALYSER_VERSION
+from ccinspect.analyser.cache_misses import CacheReport, Verdict
+from ccinspect.analyser.limits import AccountLimits, limits_at
 from ccinspect.analyser.unused import Unused
+from ccinspect.analysis import loading, reports, schema, sessions, trees
+from ccinspect.analysis.analyst import Analyst, Progress
+from ccinspect.analysis.contents import Contents, describe, load_context
+from ccinspect.analysis.loading import Where
 from ccinspect.analysis.options import AnalysisOptions
+from ccinspect.analysis.reports import REPORTS
 from ccinspect.analysis.results import (
     AccountState,
     CacheExplanation,
@@ -23,37 +34,44 @@ from ccinspect.analysis.results import (
     Context,
     ConversationSummary,
     ConversationTree,
+    Counts,
     FlowFacts,
     HostSpend,
     NamedSession,
     OpenedCall,
+    Price,
     Report,
     Spend,
     ToolSpend,
     TurnNode,
 )
+from ccinspect.errors import NoModelCall, StoreUnavailable
+from ccinspect.store.query import StoreReader
 from ccinspect.store.selection import Selection
-
-Progress = Callable[[int, int], None]
-"""Called with (flows done, flows in all)."""
-
-REPORTS = (
-    "model", "provider", "agent", "project", "run", "session", "conversation", "tool", "mcp-server", "host", "day",
-    "hour",
-)  # fmt: skip
-"""What `report` can group by."""
 
 
 def open_analysis(store_dir: Path, options: AnalysisOptions, progress: Progress | None = None) -> Analysis:
     """Bring the analysis up to date with the store, unless the daemon's analyst is at it, and open it.
 
-    Ask a running daemon to `flush` first: it waits for its analyst. Raises StoreUnavailable.
+    Ask a running daemon to `flush` first: it waits for its analyst. `progress` is called with (flows done, flows in
+    all) while there is something to do. Raises StoreUnavailable.
     """
-    raise NotImplementedError
+    with Analyst.open(store_dir, options) as analyst:
+        if analyst is not None:
+            analyst.catch_up(progress)
+    return Analysis(store_dir, options)
 
 
 class Analysis:
     """A read-only view of the store and its analysis; use as a context manager, in one thread."""
+
+    def __init__(self, store_dir: Path, options: AnalysisOptions) -> None:
+        """Opens what is there, without bringing it up to date. Raises StoreUnavailable."""
+        self._dir = store_dir
+        self._options = options
+        self._db = schema.open_for_reading(store_dir)
+        self._store = StoreReader(store_dir)
+        self._opened: Contents | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -61,100 +79,203 @@ class Analysis:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        if self._opened is not None:
+            self._opened.close()
+        self._store.close()
+        self._db.close()
 
-    def calls(
-        self, selection: Selection, *, session: str | None = None, conversation: str | None = None
-    ) -> list[Call]:
+    def calls(self, selection: Selection, *, session: str | None = None, conversation: str | None = None) -> list[Call]:
         """Model calls of the selected flows, oldest first; `limit` counts flows."""
-        raise NotImplementedError
+        with self._reading():
+            return loading.load_calls(self._db, self._where(selection, session, conversation))
 
     def call(self, ident: str) -> Call:
         """One call; of a flow with several, the newest that generated something."""
-        raise NotImplementedError
+        with self._reading():
+            return loading.find_call(self._db, ident)
 
     def calls_of(self, flow: str) -> list[Call]:
         """All calls of one flow, in order; empty for a flow that is no model call."""
-        raise NotImplementedError
+        with self._reading():
+            uuid = loading.find_flow(self._db, flow)
+            return loading.load_calls(self._db, Where("flow = ?", [uuid]), "position")
 
     def facts(self, flows: Sequence[str]) -> dict[str, FlowFacts]:
         """What a table of flows shows of these (full ids); those of which nothing is known are left out."""
-        raise NotImplementedError
+        with self._reading():
+            return loading.load_facts(self._db, flows)
 
     def context(self, ident: str) -> Context:
         """What was in the context window. Raises NoModelCall also when the content was not kept."""
-        raise NotImplementedError
+        with self._reading():
+            return load_context(self._db, loading.find_call(self._db, ident))
 
     def open_call(self, ident: str) -> OpenedCall:
         """Read the call again from the stored bodies: its blocks, each with its tokens.
 
         Raises NoModelCall also when the content was not kept.
         """
-        raise NotImplementedError
+        with self._reading():
+            return self._contents.open(loading.find_call(self._db, ident))
 
     def conversations(
         self, selection: Selection, *, session: str | None = None, all_kinds: bool = False
     ) -> list[ConversationSummary]:
         """Conversations with a call among the selected flows, the newest last; side calls and sub-agents only with
         `all_kinds`."""
-        raise NotImplementedError
+        with self._reading():
+            return trees.list_conversations(self._db, self._where(selection, session), all_kinds)
 
     def conversation(self, ident: str) -> ConversationTree:
         """The conversation that a call belongs to (or that has this id), with all that came from it."""
-        raise NotImplementedError
+        with self._reading():
+            call = loading.find_call(self._db, ident)
+            tree = trees.load_tree(self._db, call.conversation or "", self._title)
+        if tree is None:
+            raise NoModelCall(
+                f"{call.id} belongs to no conversation: {call.note or 'its content was not kept'}",
+                "`ccinspect flows show` shows what was kept of it",
+            )
+        return tree
 
     def cache(self, ident: str) -> CacheExplanation:
         """Why the cache hit or missed in this call; reads both bodies for the difference."""
-        raise NotImplementedError
+        with self._reading():
+            explanation = self._explanation(loading.find_call(self._db, ident))
+            report = explanation.report
+            if explanation.previous is None or report.changed_from is None:
+                return explanation
+            diff = self._contents.difference(
+                explanation.previous, explanation.call, report.changed_from, report.changed_at
+            )
+            opened = self._contents.open(explanation.call if report.changed_at else explanation.previous)
+            changed = describe(report.changed_at or report.changed_from, opened.parts, opened.request)
+        return CacheExplanation(explanation.call, report, explanation.previous, diff, changed)
 
     def cache_of_conversation(self, ident: str) -> list[CacheExplanation]:
         """The same for each call of its conversation, without differences; oldest first."""
-        raise NotImplementedError
+        with self._reading():
+            call = loading.find_call(self._db, ident)
+            calls = loading.load_calls(self._db, Where("conversation = ? AND readable", [call.conversation]))
+            return [self._explanation(one) for one in calls]
 
     def report(self, by: str, selection: Selection, *, session: str | None = None) -> Report:
         """Where the tokens went: one of REPORTS. Rows are `ToolSpend` by tool and mcp-server, `HostSpend` by host,
         `Spend` by anything else. `count_tokens` is never spend."""
-        raise NotImplementedError
+        with self._reading():
+            where = self._where(selection, session)
+            return reports.make_report(self._db, by, where, sessions.load(self._dir), selection)
 
-    def unused(
-        self, selection: Selection, *, session: str | None = None, conversation: str | None = None
-    ) -> Unused:
+    def unused(self, selection: Selection, *, session: str | None = None, conversation: str | None = None) -> Unused:
         """Tool definitions that were sent and never called, over the selected calls together."""
-        raise NotImplementedError
+        with self._reading():
+            return reports.unused_tools(self._db, self._where(selection, session, conversation))
 
     def limits(self, now: float) -> list[AccountState]:
         """The newest state of each account's limits as it stands at `now`, the latest seen first."""
-        raise NotImplementedError
+        with self._reading():
+            rows = self._db.execute(
+                "SELECT account, provider, seen_at, state FROM limits "
+                "WHERE EXISTS (SELECT 1 FROM flows WHERE uuid = limits.flow) ORDER BY seen_at DESC"
+            ).fetchall()
+        return [_account(now, *row) for row in rows]
 
     def sessions(self, *, archived: bool = False) -> list[NamedSession]:
         """Named sessions, oldest first, each with its spend; archived ones only if asked for."""
-        raise NotImplementedError
+        with self._reading():
+            return [self._with_spend(one) for one in sessions.load(self._dir, archived=archived)]
 
     def session(self, name: str) -> NamedSession:
         """Raises SessionError when there is none of this name."""
-        raise NotImplementedError
+        with self._reading():
+            return self._with_spend(sessions.find(self._dir, name))
 
     def needs_reanalysis(self) -> int:
         """Flows whose rows were made by an older analyser: `reanalyse` makes them anew."""
-        raise NotImplementedError
+        with self._reading():
+            row = self._db.execute("SELECT count(*) FROM parties WHERE version < ?", (ANALYSER_VERSION,)).fetchone()
+            return int(row[0])
+
+    @property
+    def _contents(self) -> Contents:
+        if self._opened is None:
+            self._opened = Contents(self._db, self._store, self._options)
+        return self._opened
+
+    def _where(self, selection: Selection, session: str | None, conversation: str | None = None) -> Where:
+        where = loading.selected(self._db, selection)
+        if session is not None:
+            belongs = sessions.calls_in(sessions.find(self._dir, session))
+            where = where.also(belongs.clause, *belongs.values)
+        if conversation is not None:
+            call = loading.find_call(self._db, conversation)
+            where = where.also("calls.conversation = ?", call.conversation)
+        return where
+
+    def _title(self, conversation: str) -> str | None:
+        call = loading.load_by_id(self._db, [conversation]).get(conversation)
+        return self._contents.title(call) if call else None
+
+    def _explanation(self, call: Call) -> CacheExplanation:
+        report = trees.load_cache_report(self._db, call) or CacheReport(Verdict.NOT_REPORTED)
+        before = loading.load_by_id(self._db, [report.previous]) if report.previous else {}
+        return CacheExplanation(call, report, before.get(report.previous or ""))
+
+    def _with_spend(self, session: NamedSession) -> NamedSession:
+        belongs = sessions.calls_in(session)
+        spend = reports.spend_of(self._db, session.name, belongs)
+        return NamedSession(
+            session.name,
+            session.started_at,
+            session.ended_at,
+            session.run,
+            session.project,
+            session.archived,
+            spend,
+        )
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """One consistent view for several statements; SQLite's errors as ours."""
+        try:
+            self._db.execute("BEGIN")
+            try:
+                yield
+            finally:
+                self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise StoreUnavailable(
+                f"the analysis cannot be read: {error}", "try again; it can be made anew: ccinspect reanalyse"
+            ) from error
 
 
-def start_session(store_dir: Path, name: str, now: float, *, run: str | None = None, project: str | None = None) -> None:
+def _account(now: float, key: str, provider: str, seen_at: float, text: str) -> AccountState:
+    state = AccountLimits.from_json(json.loads(text))
+    retry_at = state.retry_at if state.retry_at is not None and state.retry_at > now else None
+    account = key.removeprefix(f"{provider}:")
+    return AccountState(account, provider, seen_at, state.status, state.binding, retry_at, limits_at(state, now))
+
+
+def start_session(
+    store_dir: Path, name: str, now: float, *, run: str | None = None, project: str | None = None
+) -> None:
     """Open a named session: from `now` on, calls (of this run, of this project, or all) belong to it.
 
-    Any number may be open at once. Raises SessionError when one of this name is open.
+    `run` is a run's id, its beginning, or its name. Any number may be open at once. Raises SessionError when there is
+    one of this name.
     """
-    raise NotImplementedError
+    sessions.start(store_dir, name, now, run, project)
 
 
 def end_session(store_dir: Path, name: str, now: float) -> None:
     """Close it: later calls do not belong to it. Raises SessionError."""
-    raise NotImplementedError
+    sessions.end(store_dir, name, now)
 
 
 def archive_session(store_dir: Path, name: str, now: float) -> None:
     """End it if it is open, and leave it out of lists. Raises SessionError."""
-    raise NotImplementedError
+    sessions.end(store_dir, name, now, archive=True)
 
 
 def reanalyse(store_dir: Path, options: AnalysisOptions, since: float | None, progress: Progress | None = None) -> int:
@@ -162,11 +283,16 @@ def reanalyse(store_dir: Path, options: AnalysisOptions, since: float | None, pr
 
     Raises StoreUnavailable when another process is analysing.
     """
-    raise NotImplementedError
+    with Analyst.open(store_dir, options) as analyst:
+        if analyst is not None:
+            return analyst.reanalyse(since, progress)
+    if (store_dir / schema.LOCK).exists():
+        raise StoreUnavailable("another process is analysing", "wait for it, or ask the daemon: ccinspect reanalyse")
+    return 0
 
 
 __all__ = [
     "REPORTS", "AccountState", "Analysis", "CacheExplanation", "Call", "Context", "ConversationSummary",
-    "ConversationTree", "FlowFacts", "HostSpend", "NamedSession", "OpenedCall", "Progress", "Report", "Spend",
-    "ToolSpend", "TurnNode", "archive_session", "end_session", "open_analysis", "reanalyse", "start_session",
+    "ConversationTree", "Counts", "FlowFacts", "HostSpend", "NamedSession", "OpenedCall", "Price", "Progress", "Report",
+    "Spend", "ToolSpend", "TurnNode", "archive_session", "end_session", "open_analysis", "reanalyse", "start_session",
 ]  # fmt: skip

@@ -5,7 +5,7 @@ Numbers of tokens carry their basis: `provider` is what the provider counted, `e
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -350,4 +350,3 @@ class NamedSession:
     archived: bool
     spend: Spend | None = None
     """Of the calls that belong to it."""
-    tags: dict[str, str] = field(default_factory=dict)
