@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from itertools import islice
 
 from ccinspect.analyser.analyse import Analyser, Exchange
 from ccinspect.analyser.answers import Answer
-from ccinspect.analyser.composition import Basis, Composition, Part
-from ccinspect.analyser.differences import difference
+from ccinspect.analyser.composition import Basis, Composition, blocks_in_order
+from ccinspect.analyser.differences import changed_block
 from ccinspect.analyser.expansion import Expander
 from ccinspect.analyser.tokens import TokenCounter
 from ccinspect.analysis.analyst import look_up
@@ -23,8 +23,7 @@ from ccinspect.identity.declarative import Declarations
 from ccinspect.identity.providers import Providers
 from ccinspect.identity.settings import ProviderSettings
 from ccinspect.store.query import StoreReader
-from ccinspect.wire.jsontext import as_list, dump_text
-from ccinspect.wire.model import Json, Message, Request, Response, Text, format_path
+from ccinspect.wire.model import Media, Message, Request, Response, Text, Thinking, Tool, ToolCall, ToolResult
 
 TITLE = 200
 """Characters of the title of a conversation."""
@@ -117,14 +116,13 @@ class Contents:
             return None
         return next((text for message in request.messages if (text := _words(message))), None)
 
-    def difference(self, previous: Call, call: Call, before: str | None, after: str | None) -> str | None:
-        """How the block at one jq path of the earlier request differs from that at another of the later one."""
+    def changed(self, previous: Call, call: Call, at: int) -> tuple[str, str] | None:
+        """(what block number `at` of two requests is, how it differs); None when one of them was not kept."""
         try:
-            old, new = self._spoken(previous).request, self._spoken(call).request
+            old, new = (self._expander.expand(self._spoken(one).request).request for one in (previous, call))
         except NoModelCall:
             return None
-        one, other = _text_at(old.raw, before), _text_at(new.raw, after)
-        return difference(one, other) if one != other else None
+        return _describe(new, at) or _describe(old, at), changed_block(old, new, at)
 
     def _spoken(self, call: Call) -> Spoken:
         record = self._store.get(find_flow(self._db, call.flow))
@@ -145,22 +143,26 @@ def not_kept(call: Call) -> NoModelCall:
     )
 
 
-def describe(path: str | None, parts: Sequence[Part], request: Request) -> str | None:
-    """What the block at this jq path is, in words."""
-    if path is None:
-        return None
-    for tool in request.tools:
-        if format_path(tool.path) == path:
-            return f"tool definition {tool.name}"
-    part = next((one for one in parts if format_path(one.path) == path), None)
-    if part is None:
-        return None
-    named = {"tool_result": "tool result", "tool_call": "tool call", "tool_definition": "tool definition"}
-    if part.kind in named:
-        return f"{named[part.kind]} {part.tool or ''}".rstrip()
-    if part.category.value == "system_prompt":
+def _describe(request: Request, at: int) -> str:
+    """What a block is, in words; empty when there is none."""
+    item = next(islice(blocks_in_order(request), at, None), None)
+    match item:
+        case None:
+            return ""
+        case Tool():
+            return f"tool definition {item.name}"
+        case ToolCall():
+            return f"tool call {item.name}"
+        case ToolResult():
+            return f"tool result {item.name or ''}".rstrip()
+        case Thinking():
+            return "thinking"
+        case Media():
+            return item.kind
+    if any(item is block for block in request.system):
         return "system prompt"
-    return f"{part.source} {part.kind if part.kind != 'text' else 'message'}"
+    role = next((one.role for one in request.messages if any(item is block for block in one.blocks)), "")
+    return f"{role} message".lstrip()
 
 
 def _words(message: Message) -> str | None:
@@ -171,28 +173,3 @@ def _words(message: Message) -> str | None:
         if isinstance(block, Text) and (text := block.text.strip()) and not text.startswith("<"):
             return " ".join(text[: 4 * TITLE].split())[:TITLE]
     return None
-
-
-def _text_at(raw: Json, path: str | None) -> str:
-    """The text, or the JSON over several lines, at a path as jq writes it; empty where there is nothing."""
-    if path is None:
-        return ""
-    value: Json = raw
-    for step in path.replace("[", ".[").split("."):
-        if not step:
-            continue
-        if step.startswith("["):
-            items, index = as_list(value), int(step[1:-1])
-            value = items[index] if index < len(items) else None
-        else:
-            value = value.get(step) if isinstance(value, dict) else None
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, dict) and isinstance(value.get("text"), str) and len(value) <= 3:
-        return str(value["text"])
-    try:
-        return json.dumps(value, indent=2, ensure_ascii=False)
-    except (TypeError, ValueError, RecursionError):
-        return dump_text(value)

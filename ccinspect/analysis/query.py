@@ -23,7 +23,7 @@ from ccinspect.analyser.limits import AccountLimits, limits_at
 from ccinspect.analyser.unused import Unused
 from ccinspect.analysis import loading, reports, schema, sessions, trees
 from ccinspect.analysis.analyst import Analyst, Progress
-from ccinspect.analysis.contents import Contents, describe, load_context
+from ccinspect.analysis.contents import Contents, load_context
 from ccinspect.analysis.loading import Where
 from ccinspect.analysis.options import AnalysisOptions
 from ccinspect.analysis.reports import REPORTS
@@ -146,12 +146,9 @@ class Analysis:
             report = explanation.report
             if explanation.previous is None or report.changed_from is None:
                 return explanation
-            diff = self._contents.difference(
-                explanation.previous, explanation.call, report.changed_from, report.changed_at
-            )
-            opened = self._contents.open(explanation.call if report.changed_at else explanation.previous)
-            changed = describe(report.changed_at or report.changed_from, opened.parts, opened.request)
-        return CacheExplanation(explanation.call, report, explanation.previous, diff, changed)
+            found = self._contents.changed(explanation.previous, explanation.call, report.blocks_shared)
+        changed, diff = found or (None, None)
+        return CacheExplanation(explanation.call, report, explanation.previous, diff or None, changed or None)
 
     def cache_of_conversation(self, ident: str) -> list[CacheExplanation]:
         """The same for each call of its conversation, without differences; oldest first."""
