@@ -40,6 +40,8 @@ from ccinspect.wire.ratelimits import parse_rate_limits
 Progress = Callable[[int, int], None]
 """Called with (flows done, flows in all)."""
 
+Guard = Callable[[], contextlib.AbstractContextManager[None]]
+
 _COMMIT_SECONDS = 0.25
 _COMMIT_FLOWS = 50
 
@@ -47,10 +49,10 @@ _COMMIT_FLOWS = 50
 class Analyst:
     """Made by `open`; use as a context manager, in one thread."""
 
-    def __init__(self, store_dir: Path, options: AnalysisOptions, lock: int, *, careful: bool = False) -> None:
-        self._dir = store_dir
-        self._lock = lock
+    def __init__(self, store_dir: Path, options: AnalysisOptions, *, careful: bool, guard: Guard) -> None:
+        """The caller holds the lock."""
         self._careful = careful
+        self._guard = guard
         self._db = schema.open_for_writing(store_dir)
         self._store = StoreReader(store_dir)
         self._redactor = Redactor(load_key(store_dir))
@@ -66,34 +68,32 @@ class Analyst:
 
     @classmethod
     @contextlib.contextmanager
-    def open(cls, store_dir: Path, options: AnalysisOptions, *, careful: bool = False) -> Iterator[Analyst | None]:
+    def open(
+        cls,
+        store_dir: Path,
+        options: AnalysisOptions,
+        *,
+        careful: bool = False,
+        guard: Guard = contextlib.nullcontext,
+    ) -> Iterator[Analyst | None]:
         """Lock and open; None when another process is the analyst, or when there is no store yet.
 
-        `careful`: the last analyst died: note each flow before it is read, and skip the one that killed it.
-        Raises StoreUnavailable.
+        `careful`: the last analyst died: note each flow before it is read, and skip the one that killed it. `guard` is
+        entered for each flow, and may raise TimeoutError in it. Raises StoreUnavailable.
         """
         if not (store_dir / store_schema.DATABASE).exists():
             yield None
             return
-        try:
-            lock = os.open(store_dir / schema.LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise store_schema.cannot_open(store_dir / schema.LOCK, error) from error
-        try:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+        with _locked(store_dir) as is_ours:
+            if not is_ours:
                 yield None
                 return
-            analyst = cls(store_dir, options, lock, careful=careful)
             try:
-                yield analyst
-            finally:
-                analyst.close()
-        except (sqlite3.Error, OSError) as error:
-            raise store_schema.cannot_open(store_dir / schema.DATABASE, error) from error
-        finally:
-            os.close(lock)
+                analyst = cls(store_dir, options, careful=careful, guard=guard)
+                with contextlib.closing(analyst):
+                    yield analyst
+            except sqlite3.Error as error:
+                raise store_schema.cannot_open(store_dir / schema.DATABASE, error) from error
 
     def close(self) -> None:
         with contextlib.suppress(sqlite3.Error):
@@ -206,7 +206,8 @@ class Analyst:
             return
         self._db.execute("SAVEPOINT flow")
         try:
-            self._flow(record, "reading it ended the analyst" if killed else None)
+            with self._guard():
+                self._flow(record, "reading it ended the analyst" if killed else None)
         except (MemoryError, RecursionError, TimeoutError) as error:
             # A flow that takes too much must not keep the others from being analysed.
             self._db.execute("ROLLBACK TO flow")
@@ -295,6 +296,25 @@ class Analyst:
             if spoken.response is not None and spoken.response.id == response_id:
                 return spoken.request, spoken.response
         return look_up(self._db, self._store, self._reader, response_id)
+
+
+@contextlib.contextmanager
+def _locked(store_dir: Path) -> Iterator[bool]:
+    """Hold the analyst's lock in the block; False when another process has it. Raises StoreUnavailable."""
+    path = store_dir / schema.LOCK
+    try:
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise store_schema.cannot_open(path, error) from error
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(lock)
 
 
 def look_up(

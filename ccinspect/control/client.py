@@ -87,12 +87,18 @@ class ControlClient:
 
         The connection is of no other use afterwards.
         """
-        self.call(protocol.EVENTS, **params)
+        return self.subscribe(protocol.EVENTS, **params)
+
+    def subscribe(self, method: str, /, **params: Any) -> Iterator[tuple[str, Any]]:
+        """Call a method that is answered by events, as `events` does. An event `failed` is raised as its error."""
+        self.call(method, **params)
         self._socket.settimeout(None)
         return self._events()
 
     def _events(self) -> Iterator[tuple[str, Any]]:
         while (message := self._receive()) is not None:
+            if message.get("event") == "failed":
+                raise protocol.error_from_json(message.get("data"))
             if "event" in message:
                 yield str(message["event"]), message.get("data")
 

@@ -21,6 +21,8 @@ RUN_LIST: Final = "run.list"
 FLUSH: Final = "flush"
 FLOWS_CLEAR: Final = "flows.clear"
 EVENTS: Final = "events"
+RELOAD: Final = "reload"
+REANALYSE: Final = "reanalyse"
 SHUTDOWN: Final = "shutdown"
 
 MAX_LINE: Final = 16 * 1024 * 1024

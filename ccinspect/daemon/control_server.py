@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ccinspect.control import protocol
+from ccinspect.daemon.analyst import AnalystProcess
 from ccinspect.daemon.events import Events
 from ccinspect.daemon.runs import FLUSH_SECONDS, Runs
 from ccinspect.errors import CcinspectError, ControlError
@@ -21,6 +22,9 @@ from ccinspect.store.recorder import Recorder
 logger = logging.getLogger("ccinspect.control")
 
 Handler = Callable[[dict[str, Any]], Awaitable[Any]]
+
+# Whoever asks next waits for the rest; a command that has ended should give the prompt back.
+_ANALYST_SECONDS = 1.0
 
 
 class ControlServer:
@@ -32,14 +36,18 @@ class ControlServer:
         runs: Runs,
         events: Events,
         recorder: Recorder,
+        analyst: AnalystProcess,
         status: Callable[[], Awaitable[dict[str, Any]]],
+        reload: Callable[[], Awaitable[dict[str, Any]]],
         shutdown: Callable[[], None],
     ) -> None:
         self._path = path
         self._runs = runs
         self._events = events
         self._recorder = recorder
+        self._analyst = analyst
         self._status = status
+        self._reload = reload
         self._shutdown = shutdown
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
@@ -101,6 +109,9 @@ class ControlServer:
                 if method == protocol.EVENTS:
                     await self._stream_events(reader, writer, number, params)
                     return
+                if method == protocol.REANALYSE:
+                    await self._reanalyse(writer, number, params)
+                    return
                 answer = protocol.result(number, await self._call(method, params, started))
             except (ValueError, TypeError) as error:
                 answer = protocol.failure(number, ControlError(f"not a control message: {error}"))
@@ -121,18 +132,42 @@ class ControlServer:
                 started.add(answer["run_id"])
                 return answer
             case protocol.RUN_END:
-                return await self._runs.end(str(params.get("run_id")), params.get("exit_code"))
+                ended = await self._runs.end(str(params.get("run_id")), params.get("exit_code"))
+                await self._analyst.flush(_ANALYST_SECONDS)
+                return ended
             case protocol.RUN_LIST:
                 return [run.record for run in self._runs.live.values()]
             case protocol.FLUSH:
                 await self._recorder.flush(FLUSH_SECONDS)
+                await self._analyst.flush()
                 return {}
             case protocol.FLOWS_CLEAR:
-                return {"removed": await self._recorder.command("clear", params)}
+                removed = await self._recorder.command("clear", params)
+                self._analyst.sweep()
+                return {"removed": removed}
+            case protocol.RELOAD:
+                return await self._reload()
             case protocol.SHUTDOWN:
                 self._shutdown()
                 return {}
         raise ControlError(f"unknown control method {method!r}", "the daemon may be older than the command: restart it")
+
+    async def _reanalyse(self, writer: asyncio.StreamWriter, number: int, params: dict[str, Any]) -> None:
+        since = params.get("since")
+        if since is not None and not isinstance(since, int | float):
+            raise ControlError("`since` is a number of seconds since the epoch")
+        await self._recorder.flush(FLUSH_SECONDS)
+        writer.write(protocol.encode(protocol.result(number, {})))
+        try:
+            async for message in self._analyst.reanalyse(since):
+                if "progress" in message:
+                    writer.write(protocol.encode(protocol.event("progress", message["progress"])))
+                else:
+                    writer.write(protocol.encode(protocol.event("done", message)))
+                await writer.drain()
+        except CcinspectError as error:
+            writer.write(protocol.encode(protocol.event("failed", protocol.error_to_json(error))))
+            await writer.drain()
 
     async def _stream_events(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int, params: dict[str, Any]

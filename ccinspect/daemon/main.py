@@ -22,9 +22,11 @@ from ccinspect.addons.plain_http2 import PlainHttp2
 from ccinspect.addons.reverse_routing import ReverseRouting
 from ccinspect.addons.sources import Listener, Origin, Sources
 from ccinspect.addons.who import Who
-from ccinspect.config import Config
+from ccinspect.analysis.options import AnalysisOptions
+from ccinspect.config import Config, load_config
 from ccinspect.control.ready import ReadyPipe
 from ccinspect.daemon import logs, readiness, roots
+from ccinspect.daemon.analyst import AnalystProcess
 from ccinspect.daemon.control_server import ControlServer
 from ccinspect.daemon.events import Events
 from ccinspect.daemon.listeners import Listeners
@@ -34,6 +36,7 @@ from ccinspect.daemon.runs import Runs
 from ccinspect.daemon.secrets_at_start import keep_token, resolve_secret
 from ccinspect.daemon.status import build_status, lasting_warnings
 from ccinspect.errors import ConfigError, DaemonRunning, PortBusy
+from ccinspect.identity.providers import Providers
 from ccinspect.paths import Paths, make_private_dir
 from ccinspect.store.options import StoreOptions
 from ccinspect.store.recorder import Recorder
@@ -91,6 +94,8 @@ class Daemon:
         self.paths = paths
         self.config = config
         self.started_at = time.time()
+        # Says what is wrong with the block `providers`.
+        Providers(config.providers)
         self.targets = _connect_targets(config)
         inspector = config.inspector
         # All ports are looked at before anything is started, so that a busy one leaves nothing half up.
@@ -132,8 +137,20 @@ class Daemon:
         inspector = self.config.inspector
         master = build_master(inspector, self.paths.ca_dir, self.roots, self.ports["web"], self.password, self.token)
         events = Events(recorder, self.paths.store_dir)
+        analyst = AnalystProcess(
+            self.paths.store_dir,
+            AnalysisOptions.from_config(self.config),
+            recorder,
+            enabled=self.config.analysis.enabled,
+            idle=self.config.analysis.idle,
+        )
+
+        def publish(record: dict[str, Any]) -> None:
+            events.publish(record)
+            analyst.publish(record)
+
         who = Who(self.sources)
-        recording = Inspector(recorder, self.sources, who, events.publish)
+        recording = Inspector(recorder, self.sources, who, publish)
         master.insert_addons(
             PlainHttp2(), ReverseRouting(self.sources), ConnectTo(self.sources, self.targets), who, recording
         )
@@ -161,10 +178,19 @@ class Daemon:
                 started_at=self.started_at,
                 runs=[run.record for run in runs.live.values()],
                 store=recorder.stats(),
+                analysis=analyst.status(),
                 warnings=lasting_warnings(self.config),
             )
 
-        control = ControlServer(self.paths.control_socket, runs, events, recorder, status, master.should_exit.set)
+        async def reload() -> dict[str, Any]:
+            changed = await asyncio.to_thread(load_config, self.paths.config_file)
+            Providers(changed.providers)
+            analyst.reload(AnalysisOptions.from_config(changed))
+            return {"providers": len(changed.providers), "prices": len(changed.prices)}
+
+        control = ControlServer(
+            self.paths.control_socket, runs, events, recorder, analyst, status, reload, master.should_exit.set
+        )
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             asyncio.get_running_loop().add_signal_handler(number, master.should_exit.set)
         try:
@@ -190,6 +216,7 @@ class Daemon:
             await runs.end_all()
             await listeners.close_all()
             await master.done()
+            await analyst.close()
 
     async def _open_listeners(self, listeners: Listeners) -> None:
         await listeners.open_http(self.ports["reverse"], Listener("reverse"))

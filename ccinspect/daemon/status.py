@@ -21,6 +21,7 @@ def build_status(
     started_at: float,
     runs: list[dict[str, Any]],
     store: dict[str, Any],
+    analysis: dict[str, Any],
     warnings: list[str],
 ) -> dict[str, Any]:
     """The JSON object of `status --json`; `listening` says of each listener whether it is open."""
@@ -45,6 +46,7 @@ def build_status(
         "uptime": time.time() - started_at,
         "runs": runs,
         "store": {"bodies": config.store.bodies, **store},
+        "analysis": analysis,
         "warnings": warnings,
     }
 

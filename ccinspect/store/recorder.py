@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 import os
 import secrets
 import socket
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -49,6 +51,7 @@ class Recorder:
         self._packer = msgpack.Packer(default=repr, unicode_errors="surrogatepass")
         self._tokens = count(1)
         self._waiting: dict[int, asyncio.Future[Any]] = {}
+        self._settling: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._ready: asyncio.Future[None] = loop.create_future()
         self._gone: asyncio.Event = asyncio.Event()
         self._channel: socket.socket | None = None
@@ -115,6 +118,16 @@ class Recorder:
         except (TimeoutError, StoreUnavailable):
             return False
         return True
+
+    async def settled(self) -> None:
+        """Wait until everything put so far can be read from the store, without asking for haste.
+
+        Also returns when the recorder is closed or gone for good.
+        """
+        if self._channel is not None and self._journal.committed < self._journal.position:
+            reached: asyncio.Future[None] = self._loop.create_future()
+            self._settling.append((self._journal.position, reached))
+            await reached
 
     async def command(self, name: str, params: dict[str, Any] | None = None, timeout: float = 600.0) -> Any:  # noqa: ASYNC109
         """Let the recorder carry out a command (`clear`). Raises CcinspectError."""
@@ -259,6 +272,7 @@ class Recorder:
     def _heard(self, message: dict[str, Any]) -> None:
         if "ack" in message:
             self._journal.commit(message["ack"])
+            self._settle(self._journal.committed)
             self._worker_losses = {name: message[name] for name in self._worker_losses}
             self._failing = message["failing"]
             if message["error"]:
@@ -319,7 +333,14 @@ class Recorder:
             self._ready.set_exception(self._dead())
             self._ready.exception()
 
+    def _settle(self, position: float) -> None:
+        while self._settling and self._settling[0][0] <= position:
+            reached = self._settling.popleft()[1]
+            if not reached.done():
+                reached.set_result(None)
+
     def _fail_waiting(self, why: str) -> None:
+        self._settle(math.inf)
         for answer in self._waiting.values():
             if not answer.done():
                 answer.set_exception(StoreUnavailable(f"the recorder cannot answer: {why}", "see `ccinspect status`"))

@@ -1,0 +1,177 @@
+"""The analyst's process. Analysis is heavy: in a process of its own it stalls no traffic, and gives its memory back.
+
+Started by the daemon; argument: a JSON object {fd, store, options, idle, careful}. It and the daemon speak JSON, a
+message a packet:
+
+    to the analyst      poke (a number): look what there is to do; reload (options); reanalyse (since); sweep
+    from the analyst    done (the number of the newest poke it has seen to); progress and flows (of a reanalysis);
+                        failed {message, hint}: it cannot work at all
+
+It ends when the daemon does, and by itself when nothing has come for `idle` seconds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import resource
+import signal
+import socket
+import sqlite3
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from select import select
+from types import FrameType
+from typing import Any
+
+from ccinspect.analysis.analyst import Analyst
+from ccinspect.analysis.options import AnalysisOptions
+from ccinspect.errors import CcinspectError
+
+FLOW_SECONDS = 60.0
+"""CPU time that one flow may take."""
+MEMORY = 6 << 30
+"""Bytes of address space."""
+_SWEEP_SECONDS = 300.0
+_LOCKED_SECONDS = 0.1
+_PROGRESS_SECONDS = 0.1
+
+
+class Worker:
+    """The loop between the socket and the analyst."""
+
+    def __init__(self, channel: socket.socket, store_dir: Path, options: AnalysisOptions, idle: float) -> None:
+        self._channel = channel
+        self._dir = store_dir
+        self._options = options
+        self._idle = idle
+        self._at_end = False
+        self._poked = 0
+        self._commands: list[dict[str, Any]] = []
+        self._told_at = 0.0
+
+    def run(self, careful: bool) -> None:
+        """Work until the daemon hangs up or nothing comes for a while. Raises StoreUnavailable."""
+        while not self._at_end:
+            with Analyst.open(self._dir, self._options, careful=careful, guard=time_limit) as analyst:
+                if analyst is not None:
+                    self._serve(analyst)
+                    return
+            # A command line is bringing the analysis up to date.
+            self._receive(_LOCKED_SECONDS)
+
+    def _serve(self, analyst: Analyst) -> None:
+        swept = time.monotonic()
+        while not self._at_end:
+            poked, commands = self._poked, self._commands
+            self._commands = []
+            for command in commands:
+                self._carry_out(analyst, command)
+            analyst.catch_up(stop=self._has_more)
+            if poked and not self._at_end and not self._commands:
+                self._say({"done": poked})
+            if time.monotonic() - swept > _SWEEP_SECONDS:
+                analyst.remove_gone()
+                swept = time.monotonic()
+            if self._poked == poked and not self._commands and not self._receive(self._idle):
+                return
+
+    def _carry_out(self, analyst: Analyst, command: dict[str, Any]) -> None:
+        if "reload" in command:
+            analyst.reload(AnalysisOptions.from_json(command["reload"]))
+        elif "sweep" in command:
+            analyst.remove_gone()
+        elif "reanalyse" in command:
+            flows = analyst.reanalyse(command["reanalyse"], self._progress, self._has_ended)
+            self._say({"flows": flows})
+
+    def _progress(self, done: int, total: int) -> None:
+        if done == total or time.monotonic() - self._told_at > _PROGRESS_SECONDS:
+            self._told_at = time.monotonic()
+            self._say({"progress": {"done": done, "total": total}})
+
+    def _has_ended(self) -> bool:
+        self._receive(0)
+        return self._at_end
+
+    def _has_more(self) -> bool:
+        """Whether to break off for a command; what else there is to analyse comes in its turn."""
+        self._receive(0)
+        return self._at_end or bool(self._commands)
+
+    def _receive(self, seconds: float) -> bool:
+        """Take in what the daemon says; False when it says nothing for so long."""
+        if not select([self._channel], [], [], seconds)[0]:
+            return False
+        while True:
+            try:
+                packet = self._channel.recv(1 << 20, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return True
+            except OSError:
+                packet = b""
+            if not packet:
+                self._at_end = True
+                return True
+            message = json.loads(packet)
+            if "poke" in message:
+                self._poked = message["poke"]
+            else:
+                self._commands.append(message)
+
+    def _say(self, message: dict[str, Any]) -> None:
+        try:
+            self._channel.send(json.dumps(message).encode())
+        except OSError:
+            self._at_end = True
+
+
+@contextlib.contextmanager
+def time_limit(seconds: float = FLOW_SECONDS) -> Iterator[None]:
+    """Raise TimeoutError in the block once it has used so much CPU time."""
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+def _too_long(number: int, frame: FrameType | None) -> None:
+    raise TimeoutError("the flow takes too long")
+
+
+def _limit_itself() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGPROF, _too_long)
+    os.umask(0o077)
+    os.chdir("/")
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    with contextlib.suppress(OSError):
+        os.nice(10)  # the proxy goes first, the recorder second
+
+
+def main(arguments: list[str]) -> int:
+    """Run the analyst that `arguments` describe."""
+    _limit_itself()
+    setup = json.loads(arguments[0])
+    channel = socket.socket(fileno=setup["fd"])
+    options = AnalysisOptions.from_json(setup["options"])
+    try:
+        Worker(channel, Path(setup["store"]), options, setup["idle"]).run(setup["careful"])
+    except (CcinspectError, sqlite3.Error) as error:
+        message = error.message if isinstance(error, CcinspectError) else f"the analysis cannot be written: {error}"
+        with contextlib.suppress(OSError):
+            channel.send(json.dumps({"failed": message}).encode())
+        return 3
+    finally:
+        channel.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,274 @@
+"""The daemon's handle on the analyst's process: started when there is something to analyse, told when there is more.
+
+For the proxy's loop a flow that ends costs a look at its method and, while the analyst is told of others, nothing more.
+Nothing that goes wrong here reaches the traffic: what is not analysed now is analysed when somebody asks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from ccinspect.analysis.options import AnalysisOptions
+from ccinspect.errors import StoreUnavailable
+from ccinspect.store.recorder import Recorder
+
+logger = logging.getLogger("ccinspect.analyst")
+
+FLUSH_SECONDS = 5.0
+MAX_RESTARTS = 5
+"""So many processes in a row that died without having finished anything, and no more are started."""
+_CLOSE_SECONDS = 2.0
+
+
+class AnalystProcess:
+    """All methods belong to the event loop's thread."""
+
+    def __init__(
+        self, store_dir: Path, options: AnalysisOptions, recorder: Recorder, *, enabled: bool, idle: float
+    ) -> None:
+        self._store_dir = store_dir
+        self._options = options
+        self._recorder = recorder
+        self._enabled = enabled
+        self._idle = idle
+        self._channel: socket.socket | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._wanted = 0
+        """Pokes asked for; the newest that the analyst has seen to is `_done`."""
+        self._done = 0
+        self._telling: asyncio.Task[None] | None = None
+        self._ending: asyncio.Task[None] | None = None
+        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
+        self._reanalysis: asyncio.Queue[dict[str, Any]] | None = None
+        self._deaths = 0
+        self._deaths_in_vain = 0
+        self._last_error = ""
+        self._closing = False
+
+    def publish(self, record: dict[str, Any]) -> None:
+        """A flow has ended. Called on the proxy's loop for every flow."""
+        if self._enabled and may_be_call(record):
+            self._wanted += 1
+            if self._telling is None or self._telling.done():
+                self._telling = asyncio.get_running_loop().create_task(self._tell())
+
+    async def flush(self, seconds: float = FLUSH_SECONDS) -> bool:
+        """Wait until all flows that can be read from the store are analysed; False when that takes longer.
+
+        Where no process runs and no model call may have come, there is nothing to wait for.
+        """
+        if self._channel is not None:
+            self._wanted += 1
+            self._poke()
+        elif self._wanted == self._done or not self._enabled:
+            return True
+        try:
+            await asyncio.wait_for(self._until(self._wanted), seconds)
+        except TimeoutError:
+            return False
+        return self._done >= self._wanted
+
+    async def reanalyse(self, since: float | None) -> AsyncIterator[dict[str, Any]]:
+        """Have all flows (since then) analysed anew. Yields {progress: {done, total}}, at the end {flows}.
+
+        Raises StoreUnavailable when a reanalysis is under way, or the analyst dies of it.
+        """
+        if self._reanalysis is not None:
+            raise StoreUnavailable("the analysis is being made anew already", "wait for it to end")
+        queue = self._reanalysis = asyncio.Queue()
+        try:
+            self._deaths_in_vain = 0
+            self._ensure()
+            self._send({"reanalyse": since})
+            while True:
+                message = await queue.get()
+                if "lost" in message:
+                    raise StoreUnavailable(message["lost"], "the rest is done at the next question; see the log")
+                yield message
+                if "flows" in message:
+                    return
+        finally:
+            self._reanalysis = None
+
+    def reload(self, options: AnalysisOptions) -> None:
+        """Other settings hold from now on."""
+        self._options = options
+        self._deaths_in_vain = 0
+        self._send({"reload": options.to_json()})
+
+    def sweep(self) -> None:
+        """Flows were removed: what belongs to them may go."""
+        self._send({"sweep": True})
+
+    def status(self) -> dict[str, Any]:
+        """For `ccinspect status`."""
+        return {
+            "enabled": self._enabled,
+            "running": self._channel is not None,
+            "pid": self._process.pid if self._process is not None and self._channel is not None else None,
+            "behind": self._wanted > self._done,
+            "restarts": self._deaths,
+            "last_error": self._last_error,
+        }
+
+    async def close(self) -> None:
+        """End the process; what it had not done is done later."""
+        self._closing = True
+        if self._telling is not None:
+            self._telling.cancel()
+        self._disconnect()
+        self._release()
+        process = self._process
+        if process is not None:
+            try:
+                await asyncio.wait_for(asyncio.to_thread(process.wait, _CLOSE_SECONDS), 2 * _CLOSE_SECONDS)
+            except (TimeoutError, subprocess.TimeoutExpired):
+                process.kill()
+                await asyncio.to_thread(process.wait)
+        if self._ending is not None:
+            await self._ending
+
+    async def _tell(self) -> None:
+        """Poke the analyst once what has ended can be read, and again for what ended meanwhile."""
+        told = -1
+        while told != self._wanted:
+            # Lets the flow that is being published be put into the recorder's queue first.
+            await asyncio.sleep(0)
+            told = self._wanted
+            await self._recorder.settled()
+            self._ensure()
+            self._poke(told)
+
+    def _poke(self, number: int | None = None) -> None:
+        self._send({"poke": self._wanted if number is None else number})
+
+    def _send(self, message: dict[str, Any]) -> None:
+        if self._channel is not None:
+            # A full socket holds pokes enough; a closed one will be noticed.
+            with contextlib.suppress(OSError):
+                self._channel.send(json.dumps(message).encode())
+
+    def _ensure(self) -> None:
+        if self._channel is not None or self._closing or self._deaths_in_vain > MAX_RESTARTS:
+            return
+        try:
+            self._spawn(careful=self._deaths_in_vain > 0)
+        except OSError as error:
+            self._fail(f"the analyst's process cannot be started: {error.strerror}")
+
+    def _spawn(self, careful: bool) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        setup = {
+            "fd": theirs.fileno(),
+            "store": str(self._store_dir),
+            "options": self._options.to_json(),
+            "idle": self._idle,
+            "careful": careful,
+        }
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "ccinspect.analysis.worker", json.dumps(setup)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        ours.setblocking(False)
+        self._channel = ours
+        asyncio.get_running_loop().add_reader(ours, self._receive)
+
+    def _receive(self) -> None:
+        while self._channel is not None:
+            try:
+                packet = self._channel.recv(1 << 16)
+            except BlockingIOError:
+                return
+            except OSError:
+                packet = b""
+            if not packet:
+                self._disconnect()
+                self._ending = asyncio.get_running_loop().create_task(self._ended())
+                return
+            self._heard(json.loads(packet))
+
+    def _heard(self, message: dict[str, Any]) -> None:
+        if "done" in message:
+            self._done = max(self._done, message["done"])
+            self._deaths_in_vain = 0
+            self._release(self._done)
+        elif "failed" in message:
+            self._fail(message["failed"])
+        elif self._reanalysis is not None:
+            self._reanalysis.put_nowait(message)
+
+    async def _ended(self) -> None:
+        """It was idle, or it died; what was asked for in between or left undone is for a new one."""
+        process = self._process
+        code = await asyncio.to_thread(process.wait) if process is not None else 0
+        if self._closing:
+            return
+        if code != 0:
+            self._deaths += 1
+            self._deaths_in_vain += 1
+            self._last_error = self._last_error or f"the analyst's process ended with {code}"
+            logger.warning("The analyst's process ended unexpectedly; a new one goes on where it stopped.")
+            if self._reanalysis is not None:
+                self._reanalysis.put_nowait({"lost": "the analyst's process ended unexpectedly"})
+        if self._wanted > self._done:
+            self._ensure()
+            self._poke()
+        if self._channel is None:
+            self._release()
+
+    def _fail(self, why: str) -> None:
+        self._last_error = why
+        logger.warning("Model calls are not being analysed: %s. They are when it is asked for.", why)
+        self._release()
+
+    async def _until(self, number: int) -> None:
+        if self._done < number:
+            reached: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append((number, reached))
+            await reached
+
+    def _release(self, number: float = float("inf")) -> None:
+        waiting, self._waiting = self._waiting, []
+        for wanted, reached in waiting:
+            if wanted > number:
+                self._waiting.append((wanted, reached))
+            elif not reached.done():
+                reached.set_result(None)
+
+    def _disconnect(self) -> None:
+        if self._channel is not None:
+            asyncio.get_running_loop().remove_reader(self._channel)
+            self._channel.close()
+            self._channel = None
+
+
+def may_be_call(record: dict[str, Any]) -> bool:
+    """Whether a finished flow is worth starting the analyst for: a POST of JSON, or a WebSocket."""
+    request, response = record.get("request"), record.get("response")
+    if record["type"] != "http" or request is None:
+        return False
+    if response is not None and response.get("status_code") == 101:
+        return True
+    if request.get("method") != "POST" or not record["sizes"]["request"]:
+        return bool(request.get("method") == "CONNECT")
+    kind = next((value.lower() for name, value in request["headers"] if name.lower() == b"content-type"), b"json")
+    return b"json" in kind or b"amz" in kind
