@@ -10,7 +10,17 @@ from typing import Annotated, Any
 
 import typer
 
-from ccinspect.cli import daemon_commands, flows_commands, namespace_commands, other_commands, run_command
+from ccinspect.cli import (
+    conversation_commands,
+    daemon_commands,
+    flows_commands,
+    namespace_commands,
+    other_commands,
+    provider_commands,
+    report_commands,
+    run_command,
+    session_commands,
+)
 from ccinspect.cli.instance import Instance
 from ccinspect.cli.usage import UsageMistake
 
@@ -33,6 +43,10 @@ def build_app() -> typer.Typer:
     run_command.register(app)
     daemon_commands.register(app)
     flows_commands.register(app)
+    conversation_commands.register(app)
+    report_commands.register(app)
+    session_commands.register(app)
+    provider_commands.register(app)
     namespace_commands.register(app)
     other_commands.register(app)
     return app

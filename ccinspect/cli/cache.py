@@ -83,8 +83,7 @@ def show_conversation(instance: Instance, ident: str, as_json: bool) -> None:
         return
     write_table(COLUMNS, [_row(each) for each in found])
     missed = [each.report for each in found if each.report.verdict not in _NO_MISS]
-    if sys.stdout.isatty() and missed:
-        write(paint(_sum(missed), DIM))
+    write_notes(_sum(missed) if missed else "")
 
 
 def _sum(missed: list[CacheReport]) -> str:

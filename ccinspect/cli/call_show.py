@@ -55,6 +55,7 @@ def _lines(record: dict[str, Any], opened: OpenedCall, calls_of_flow: int, every
     if not opened.complete:
         yield paint("  history kept at the provider was not captured: what follows is a part", YELLOW)
     yield from request_lines(opened.request, view)
+    yield from _framing_lines(opened, view)
     if opened.response is not None:
         yield from response_lines(opened.response, view)
     yield ""
@@ -74,7 +75,8 @@ def _call_lines(call: Call, calls_of_flow: int) -> Iterator[str]:
     yield _fact("tokens", tokens)
     yield _fact("cost", money)
     if call.conversation:
-        yield _fact("talk", f"ccinspect conversations show {calls.short_id(call.conversation)}")
+        ident = calls.short_id(call.conversation)
+        yield _fact("part of", f"conversation {ident}: ccinspect conversations show {ident}")
     if calls_of_flow > 1:
         yield _fact("calls", f"{calls_of_flow} on this connection: show {calls.short_id(call.flow)}#1 and so on")
     if call.note:
@@ -98,6 +100,19 @@ def _view(opened: OpenedCall, everything: bool) -> View:
         answer=_answer_tokens(opened),
         answer_basis=Basis.ESTIMATED,
     )
+
+
+def _framing_lines(opened: OpenedCall, view: View) -> Iterator[str]:
+    """What is in the window and stands nowhere in the request, so that everything adds up to the whole."""
+    around = sum(count for part, count in zip(opened.parts, opened.tokens, strict=True) if not part.path)
+    counts = opened.call.counts
+    rest = counts.context - sum(opened.tokens) if counts.basis == Basis.PROVIDER == opened.basis else 0
+    if around or rest:
+        yield ""
+    if around:
+        yield view.heading("put around it by the provider", around, DIM)
+    if rest > 0:
+        yield view.heading("counted by the provider, and not to be seen here", rest, DIM)
 
 
 def _answer_tokens(opened: OpenedCall) -> list[int | None]:

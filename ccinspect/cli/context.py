@@ -11,7 +11,7 @@ from ccinspect.cli import amounts, bars, calls, table, text
 from ccinspect.cli.analysing import open_analysis
 from ccinspect.cli.instance import Instance
 from ccinspect.cli.jsonable import jsonable
-from ccinspect.cli.output import BOLD, DIM, colours_on, paint, terminal_width, write, write_json
+from ccinspect.cli.output import BOLD, DIM, colours_on, note_lines, paint, terminal_width, write, write_json
 from ccinspect.cli.table import Cell, Column
 
 UNATTRIBUTED = "unattributed"
@@ -82,7 +82,12 @@ def page(context: Context, everything: bool, columns: int) -> Iterator[str]:
             yield ""
             yield from _detail_table(title, entries, composition, None if everything else TOP, columns)
     yield ""
-    yield paint(f"{' ' * _MARGIN}{amounts.legend([amounts.ESTIMATED_MARK])}", DIM)
+    scaled = composition.basis == amounts.PROVIDER
+    note = "the other numbers are scaled to the provider's count" if scaled else ""
+    for line in note_lines(
+        columns - _MARGIN, "; ".join(filter(None, (amounts.legend([amounts.ESTIMATED_MARK]), note)))
+    ):
+        yield f"{' ' * _MARGIN}{line}"
 
 
 def categories(composition: Composition) -> dict[str, int]:

@@ -33,6 +33,20 @@ _GAUGE = 12
 _DEEPEST = 40
 """Levels of a tree that are shown; a tree as deep as this is somebody's joke."""
 
+_VERDICTS = {
+    "first_turn": "first",
+    "no_previous": "?",
+    "not_reported": "-",
+    "too_small": "small",
+    "tools_changed": "tools",
+    "system_changed": "system",
+    "history_changed": "history",
+    "model_changed": "model",
+    "settings_changed": "settings",
+    "no_marker": "unmarked",
+    "marker_too_far": "too far",
+}
+"""In one word what `cache` explains; those that are not here are one word already."""
 _GOOD = frozenset(("hit", "first_turn"))
 _SILENT = frozenset(("not_reported", "no_previous", "too_small"))
 
@@ -129,7 +143,7 @@ def _row(call: Call, node: TurnNode | None, label: str, before: int, style: _Sty
         ("+" if growth >= 0 else "-") + text.size(abs(growth)) if before else "",
         _gauge(counts.context, style),
         amounts.rate(counts.cache_hit_rate),
-        Cell(words_of(verdict), colour),
+        Cell(_VERDICTS.get(verdict, verdict), colour),
         amounts.short(counts.output, counts.basis),
         cost(call),
         outcome_cell(call),

@@ -17,11 +17,13 @@ from ccinspect.cli.output import (
     DIM,
     RED,
     colours_on,
+    note_lines,
     paint,
     say,
     terminal_width,
     write,
     write_json,
+    write_notes,
     write_table,
 )
 from ccinspect.cli.pager import page
@@ -66,8 +68,7 @@ def print_table(summaries: Sequence[ConversationSummary]) -> None:
     """One line for each conversation."""
     rows = [_row(summary) for summary in summaries]
     write_table(COLUMNS, rows)
-    if sys.stdout.isatty() and (notes := amounts.legend(_texts(rows))):
-        write(paint(notes, DIM))
+    write_notes(amounts.legend(_texts(rows)))
 
 
 def _row(summary: ConversationSummary) -> list[str | Cell]:
@@ -113,10 +114,7 @@ def _lines(tree: ConversationTree, columns: int) -> Iterator[str]:
     doubtful = [call for call in calls if call.certainty not in (None, "exact")]
     if notes or doubtful:
         yield ""
-    if notes:
-        yield paint(notes, DIM)
-    if doubtful:
-        yield paint(text.shorten(_doubt(doubtful, len(calls)), columns), DIM)
+    yield from note_lines(columns, notes, _doubt(doubtful, len(calls)) if doubtful else "")
 
 
 def _heading(tree: ConversationTree) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""flows: list, show, dump, clear and tail what was captured."""
+"""flows: list, show, dump, clear and tail what was captured; the context of a model call."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from ccinspect.cli.usage import UsageMistake
 def register(app: typer.Typer) -> None:
     group = typer.Typer(help="What was captured.", no_args_is_help=True, rich_markup_mode=None)
     group.command("list")(list_flows)
-    for function in (show, dump, clear, tail):
+    group.command()(show)
+    group.command("context")(show_context)
+    for function in (dump, clear, tail):
         group.command()(function)
     app.add_typer(group, name="flows")
 
@@ -58,19 +60,44 @@ def show(
         bool,
         typer.Option("--raw", help="Exact bytes. With --request or --response its body alone, else both messages."),
     ] = False,
+    http: Annotated[
+        bool, typer.Option("--http", help="Headers and bodies, decoded and pretty, also of a model call.")
+    ] = False,
+    full: Annotated[bool, typer.Option("--full", help="Do not cut long blocks of a conversation.")] = False,
     json: options.Json = False,
 ) -> None:
-    """Show one flow: headers, and bodies decoded and pretty."""
+    """Show one flow: a model call as a conversation with its tokens, anything else with headers and bodies."""
     from ccinspect.cli import flow_content
 
-    if request and response:
-        request = response = False
     if raw and json:
         raise UsageMistake.of(context, "--raw and --json exclude each other")
+    if not (request or response or raw or http or json):
+        from ccinspect.cli import call_show
+
+        if call_show.show(context.obj, flow, everything=full):
+            return
+    if request and response:
+        request = response = False
     if raw:
         flow_content.write_raw(context.obj, flow, want_request=not response, want_response=not request)
     else:
         flow_content.show(context.obj, flow, want_request=not response, want_response=not request, as_json=json)
+
+
+def show_context(
+    context: typer.Context,
+    flow: options.FlowId,
+    everything: Annotated[bool, typer.Option("--all", help="All tables, whole.")] = False,
+    json: options.Json = False,
+) -> None:
+    """Show what was in the context window of a model call.
+
+    Tokens by category, and below them by tool, MCP server, file and source. `~` marks what was estimated; in a pipe
+    each line says `provider` or `estimated`.
+    """
+    from ccinspect.cli import context as view
+
+    view.show(context.obj, flow, everything, json)
 
 
 def dump(

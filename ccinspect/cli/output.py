@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, TextIO
 
-from ccinspect.cli.text import clean_json, clean_lines
+from ccinspect.cli.text import clean, clean_json, clean_lines
 from ccinspect.errors import CcinspectError
 
 RED, GREEN, YELLOW, CYAN, DIM, BOLD = "31", "32", "33", "36", "2", "1"
@@ -66,3 +66,19 @@ def write_table(columns: Sequence[Any], rows: Sequence[Any]) -> None:
         lines = table.tab_separated(rows)
     for line in lines:
         write(line)
+
+
+def write_notes(*notes: str) -> None:
+    """Remarks below a table, for people: broken at the terminal's width; nothing when stdout is no terminal."""
+    if sys.stdout.isatty():
+        for line in note_lines(terminal_width(), *notes):
+            write(line)
+
+
+def note_lines(columns: int, *notes: str) -> Iterator[str]:
+    """The lines of remarks of ours, none wider than `columns`; empty ones are left out."""
+    import textwrap
+
+    for note in notes:
+        for line in textwrap.wrap(clean(note), max(20, columns)):
+            yield paint(line, DIM)

@@ -11,7 +11,7 @@ from ccinspect.cli import amounts, report_table, text
 from ccinspect.cli.analysing import open_analysis
 from ccinspect.cli.instance import Instance
 from ccinspect.cli.jsonable import jsonable
-from ccinspect.cli.output import DIM, paint, say, write, write_json, write_table
+from ccinspect.cli.output import say, write_json, write_notes, write_table
 from ccinspect.store.selection import Selection
 
 
@@ -36,11 +36,7 @@ def print_table(report: Report) -> None:
     """The rows that are worth a line, the marks explained, and what the report leaves out."""
     rows = report_table.rows(report)
     write_table(report_table.columns(report.by), rows)
-    if not sys.stdout.isatty():
-        return
-    notes = [amounts.legend(report_table.shown(rows)), *_remarks(report)]
-    for note in filter(None, notes):
-        write(paint(text.clean(note), DIM))
+    write_notes(amounts.legend(report_table.shown(rows)), *_remarks(report))
 
 
 def _remarks(report: Report) -> list[str]:

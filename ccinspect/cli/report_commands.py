@@ -13,8 +13,8 @@ Session = Annotated[str | None, typer.Option(metavar="NAME", help="Only calls of
 
 # As `analysis.query.REPORTS`, which is not imported for a help text; a test holds them together.
 GROUPS = (
-    "model", "provider", "agent", "project", "run", "session", "conversation", "tool", "mcp-server", "host", "day",
-    "hour",
+    "model", "provider", "agent", "project", "run", "conversation", "day", "hour", "session", "tool", "mcp-server",
+    "host",
 )  # fmt: skip
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from ccinspect.analyser.unused import Unused
 from ccinspect.analysis import query
@@ -13,7 +12,7 @@ from ccinspect.cli import amounts, conversations, report, text
 from ccinspect.cli.analysing import open_analysis
 from ccinspect.cli.instance import Instance
 from ccinspect.cli.jsonable import jsonable
-from ccinspect.cli.output import BOLD, CYAN, DIM, GREEN, paint, say, write, write_json, write_table
+from ccinspect.cli.output import BOLD, CYAN, DIM, GREEN, paint, say, write, write_json, write_notes, write_table
 from ccinspect.cli.reading import open_store
 from ccinspect.cli.table import Cell, Column
 from ccinspect.errors import BadSelection
@@ -83,7 +82,8 @@ def list_sessions(instance: Instance, everything: bool, as_json: bool) -> None:
     elif found:
         rows = [_row(session) for session in found]
         write_table(COLUMNS, rows)
-        _note(rows)
+        texts = (cell.text if isinstance(cell, Cell) else cell for row in rows for cell in row[3:])
+        write_notes(amounts.legend(texts))
     else:
         say("ccinspect: no sessions: ccinspect session start NAME")
 
@@ -168,12 +168,5 @@ def _print_unused(unused: Unused) -> None:
     write_table(_UNUSED, rows)
     everything = amounts.exact(unused.tokens, "estimated")
     tools = text.count(len(unused.tools), "tool")
-    if sys.stdout.isatty():
-        money = amounts.money(unused.cost, 0, "estimated")
-        write(paint(f"{tools} never called: {everything} tokens of definitions, {money}", DIM))
-
-
-def _note(rows: Sequence[Sequence[str | Cell]]) -> None:
-    texts = (cell.text if isinstance(cell, Cell) else cell for row in rows for cell in row[3:])
-    if sys.stdout.isatty() and (notes := amounts.legend(texts)):
-        write(paint(notes, DIM))
+    money = amounts.money(unused.cost, 0, "estimated")
+    write_notes(f"{tools} never called: {everything} tokens of definitions, {money}")
