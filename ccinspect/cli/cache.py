@@ -25,6 +25,7 @@ from ccinspect.cli.output import (
     terminal_width,
     write,
     write_json,
+    write_notes,
     write_table,
 )
 from ccinspect.cli.table import Cell, Column

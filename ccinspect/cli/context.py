@@ -83,7 +83,7 @@ def page(context: Context, everything: bool, columns: int) -> Iterator[str]:
             yield from _detail_table(title, entries, composition, None if everything else TOP, columns)
     yield ""
     scaled = composition.basis == amounts.PROVIDER
-    note = "the other numbers are scaled to the provider's count" if scaled else ""
+    note = "other numbers are scaled to the provider's count" if scaled else ""
     for line in note_lines(
         columns - _MARGIN, "; ".join(filter(None, (amounts.legend([amounts.ESTIMATED_MARK]), note)))
     ):
