@@ -147,4 +147,4 @@ def _doubt(doubtful: list[Call], everything: int) -> str:
 
 
 def _texts(rows: list[list[str | Cell]]) -> Iterator[str]:
-    return (cell.text if isinstance(cell, Cell) else cell for row in rows for cell in row[2:])
+    return (table.cell_text(cell) for row in rows for cell in row[2:])

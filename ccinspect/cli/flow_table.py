@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ccinspect.cli import text
+from ccinspect.cli import amounts, text
 from ccinspect.cli.output import CYAN, DIM, GREEN, RED, YELLOW
 from ccinspect.cli.table import Cell, Column
+
+if TYPE_CHECKING:
+    from ccinspect.analysis.glance import Glance
 
 SHORT_ID = 8
 
@@ -22,6 +25,22 @@ COLUMNS = (
     Column("Size", align="right", sacrifice=4),
     Column("Time", sacrifice=3),
 )
+
+# With what was understood of model calls between agent and kind.
+CALL_COLUMNS = (
+    Column("ID"),
+    Column("Method", sacrifice=2),
+    Column("Code"),
+    Column("Host", least=12),
+    Column("Path", least=12, sacrifice=1),
+    Column("Agent", least=6, sacrifice=6),
+    Column("Model", least=10, sacrifice=3),
+    Column("Tokens", align="right", sacrifice=4),
+    Column("Type", sacrifice=8),
+    Column("Size", align="right", sacrifice=7),
+    Column("Time", sacrifice=5),
+)
+_BEFORE_CALL = 5
 
 # A product of a User-Agent (RFC 9110, 10.1.5): `claude-cli/2.1`, but also `Anthropic/Python 1.2`.
 _AGENT = re.compile(r"[^\s/()]+(?:/[^\s\d/][^\s/]*)?")
@@ -41,6 +60,16 @@ def flow_row(record: dict[str, Any]) -> list[str | Cell]:
         text.size(total_size(record)),
         Cell(text.moment((record.get("timing") or {}).get("started_at")), DIM),
     ]
+
+
+def call_row(record: dict[str, Any], known: Glance | None) -> list[str | Cell]:
+    """The cells of CALL_COLUMNS for one flow record and what is known of it."""
+    plain = flow_row(record)
+    who = known.agent if known is not None and known.agent else agent(record)
+    basis = "estimated" if known is not None and known.estimated else amounts.PROVIDER
+    tokens = "" if known is None or known.tokens is None else amounts.short(known.tokens, basis)
+    model = "" if known is None else known.model or ""
+    return [*plain[:_BEFORE_CALL], who, model, tokens, *plain[_BEFORE_CALL + 1 :]]
 
 
 def _method(record: dict[str, Any]) -> str:

@@ -6,18 +6,24 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ccinspect.cli import flow_table, text
+from ccinspect.cli import amounts, flow_table, table, text
 from ccinspect.cli.instance import Instance
-from ccinspect.cli.output import json_text, say, write, write_json, write_table
+from ccinspect.cli.output import json_text, say, write, write_json, write_notes, write_table
 from ccinspect.cli.reading import default_filters, open_store
 from ccinspect.control import protocol
 from ccinspect.control.client import ControlClient
-from ccinspect.errors import DaemonNotRunning
+from ccinspect.errors import CcinspectError, DaemonNotRunning
 from ccinspect.store.selection import Selection
 
+if TYPE_CHECKING:
+    from ccinspect.analysis.glance import Glance
+
 DEFAULT_LIMIT = 1000
+ANALYSED_IN_PASSING = 100
+"""Flows that a listing waits for to be analysed; more are left to the commands that are about it."""
+_TOKENS = [column.title for column in flow_table.CALL_COLUMNS].index("Tokens")
 
 
 def list_flows(instance: Instance, chosen: Selection, filters: Sequence[str], as_json: bool) -> None:
@@ -53,9 +59,40 @@ def _print(instance: Instance, values: list[Any], texts: list[str], as_json: boo
         else:
             write("[" + ",\n".join(map(text.clean_json, texts)) + "]")
     elif values:
-        write_table(flow_table.COLUMNS, [flow_table.flow_row(value) for value in values])
+        _print_table(instance, values)
     else:
         _say_nothing_found(instance)
+
+
+def _print_table(instance: Instance, records: list[dict[str, Any]]) -> None:
+    known = _known(instance, [str(record["id"]) for record in records])
+    rows = [flow_table.call_row(record, known.get(str(record["id"]))) for record in records]
+    if sys.stdout.isatty() and not any(glance.model or glance.tokens for glance in known.values()):
+        # Without a model call in sight its columns would only take room away.
+        write_table(flow_table.COLUMNS, [flow_table.flow_row(record) for record in records])
+        return
+    write_table(flow_table.CALL_COLUMNS, rows)
+    write_notes(amounts.legend(table.cell_text(row[_TOKENS]) for row in rows))
+
+
+def _known(instance: Instance, flows: list[str]) -> dict[str, Glance]:
+    """What was understood of these flows. A few that were not looked at yet are analysed now."""
+    from ccinspect.analysis.glance import behind, glance
+
+    try:
+        missing = behind(instance.paths.store_dir)
+        if 0 < missing <= ANALYSED_IN_PASSING:
+            from ccinspect.cli.analysing import open_analysis
+
+            with open_analysis(instance):
+                pass
+        elif missing:
+            say(f"ccinspect: {text.count(missing, 'flow')} not analysed yet: ccinspect report")
+        return glance(instance.paths.store_dir, flows)
+    except CcinspectError as error:
+        # Flows can be listed without knowing what they mean.
+        say(f"ccinspect: {error.message}")
+        return {}
 
 
 def _is_flow(value: Any) -> bool:

@@ -9,7 +9,7 @@ from ccinspect.analysis.results import HostSpend, Report, Spend, ToolSpend
 from ccinspect.cli import amounts, text
 from ccinspect.cli.calls import short_id
 from ccinspect.cli.output import BOLD, CYAN, DIM, RED
-from ccinspect.cli.table import Cell, Column, Row
+from ccinspect.cli.table import Cell, Column, Row, cell_text
 
 NONE = "(none)"
 
@@ -60,12 +60,8 @@ def rows(report: Report) -> list[Row]:
     """The cells of `columns` for every row, and the total where rows add up to one."""
     found: list[Row] = [_row(report.by, row) for row in report.rows]
     if report.rows and isinstance(report.rows[0], Spend):
-        found.append([Cell(_plain(cell), BOLD) for cell in _row("total", report.total)])
+        found.append([Cell(cell_text(cell), BOLD) for cell in _row("total", report.total)])
     return found
-
-
-def _plain(cell: str | Cell) -> str:
-    return cell.text if isinstance(cell, Cell) else cell
 
 
 def _row(by: str, row: Any) -> list[str | Cell]:
@@ -176,4 +172,4 @@ def _harmless(value: str) -> str:
 
 def shown(table_rows: Sequence[Row]) -> Iterator[str]:
     """The texts of all cells, for the legend."""
-    return (_plain(cell) for row in table_rows for cell in row)
+    return (cell_text(cell) for row in table_rows for cell in row)

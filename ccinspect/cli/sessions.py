@@ -14,7 +14,7 @@ from ccinspect.cli.instance import Instance
 from ccinspect.cli.jsonable import jsonable
 from ccinspect.cli.output import BOLD, CYAN, DIM, GREEN, paint, say, write, write_json, write_notes, write_table
 from ccinspect.cli.reading import open_store
-from ccinspect.cli.table import Cell, Column
+from ccinspect.cli.table import Cell, Column, cell_text
 from ccinspect.errors import BadSelection
 from ccinspect.store.selection import Selection
 
@@ -82,7 +82,7 @@ def list_sessions(instance: Instance, everything: bool, as_json: bool) -> None:
     elif found:
         rows = [_row(session) for session in found]
         write_table(COLUMNS, rows)
-        texts = (cell.text if isinstance(cell, Cell) else cell for row in rows for cell in row[3:])
+        texts = (cell_text(cell) for row in rows for cell in row[3:])
         write_notes(amounts.legend(texts))
     else:
         say("ccinspect: no sessions: ccinspect session start NAME")

@@ -44,13 +44,13 @@ def tab_separated(rows: Iterable[Row]) -> Iterable[str]:
 
 
 def tab_separated_line(row: Row) -> str:
-    return "\t".join(clean(_text(cell)) for cell in row)
+    return "\t".join(clean(cell_text(cell)) for cell in row)
 
 
 def aligned(columns: Sequence[Column], rows: Sequence[Row], terminal_width: int, colours: bool) -> Iterable[str]:
     """Lines of a table with a heading, none wider than the terminal."""
     # A captured path may be 100 kB long; no more of it than a line holds is looked at.
-    cells = [[clean(_text(cell)[:terminal_width]) for cell in row] for row in rows]
+    cells = [[clean(cell_text(cell)[:terminal_width]) for cell in row] for row in rows]
     natural = [
         max([width(column.title), *(width(row[index]) for row in cells)]) for index, column in enumerate(columns)
     ]
@@ -65,7 +65,7 @@ def fixed(columns: Sequence[Column], usual: Sequence[int], terminal_width: int, 
     widths = fit(columns, usual, terminal_width)
 
     def line(row: Row) -> str:
-        texts = [clean(_text(cell)[:terminal_width]) for cell in row]
+        texts = [clean(cell_text(cell)[:terminal_width]) for cell in row]
         return _line(columns, widths, texts, [_colour(cell) for cell in row] if colours else None)
 
     return line
@@ -117,7 +117,8 @@ def _line(columns: Sequence[Column], widths: Sequence[int], texts: Sequence[str]
     return (" " * GAP).join(parts).rstrip()
 
 
-def _text(cell: str | Cell) -> str:
+def cell_text(cell: str | Cell) -> str:
+    """A cell without its colour."""
     return cell.text if isinstance(cell, Cell) else cell
 
 

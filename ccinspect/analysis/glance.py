@@ -1,0 +1,72 @@
+"""What a list of flows shows beside each, read without loading the analyser: that takes longer than listing may."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from ccinspect.analysis import schema
+from ccinspect.errors import StoreUnavailable
+
+_AT_ONCE = 500
+
+
+class Glance(NamedTuple):
+    """Who sent a flow; and for a model call, which model answered (of several the newest) and how many tokens."""
+
+    agent: str | None
+    model: str | None = None
+    tokens: int | None = None
+    """All that went in and came out."""
+    estimated: bool = False
+
+
+def glance(store_dir: Path, flows: Sequence[str]) -> dict[str, Glance]:
+    """What is known of these flows (full ids) so far; the others are left out. Raises StoreUnavailable."""
+    known: dict[str, Glance] = {}
+    with _reading(store_dir) as db:
+        for start in range(0, len(flows), _AT_ONCE):
+            batch = list(flows[start : start + _AT_ONCE])
+            known |= _some(db, batch, ", ".join("?" * len(batch)))
+    return known
+
+
+def _some(db: sqlite3.Connection, batch: list[str], marks: str) -> dict[str, Glance]:
+    senders = db.execute(f"SELECT flow, agent FROM parties WHERE flow IN ({marks})", batch)
+    known = {flow: Glance(agent) for flow, agent in senders}
+    parts = ("input", "cache_read", "cache_write_5m", "cache_write_1h", "cache_write_other", "output")
+    total = " + ".join(f"coalesce({part}, 0)" for part in parts)
+    # SQLite takes the bare columns from the row with the greatest position.
+    calls = db.execute(
+        f"SELECT flow, coalesce(model_answered, model_requested), sum({total}), "
+        f"sum(coalesce({', '.join(parts)}) IS NOT NULL), sum(counts_basis = 'estimated'), max(position) "
+        f"FROM calls WHERE flow IN ({marks}) GROUP BY flow",
+        batch,
+    )
+    for flow, model, tokens, counted, estimated, _ in calls:
+        agent = known[flow].agent if flow in known else None
+        known[flow] = Glance(agent, model, tokens if counted else None, bool(estimated))
+    return known
+
+
+def behind(store_dir: Path) -> int:
+    """How many flows that may be model calls have ended and were not analysed yet. Raises StoreUnavailable."""
+    with _reading(store_dir) as db:
+        row = db.execute(
+            "SELECT (SELECT count(*) FROM flows WHERE type = 'http' AND state != 'started' "
+            "AND (method = 'POST' OR status = 101) AND id > coalesce((SELECT max(progress.flow) FROM progress), 0)), "
+            "(SELECT count(*) FROM waiting JOIN flows ON flows.uuid = waiting.uuid WHERE state != 'started')"
+        ).fetchone()
+    return int(row[0]) + int(row[1])
+
+
+@contextmanager
+def _reading(store_dir: Path) -> Iterator[sqlite3.Connection]:
+    with closing(schema.open_for_reading(store_dir)) as db:
+        try:
+            yield db
+        except sqlite3.Error as error:
+            raise StoreUnavailable(f"the analysis cannot be read: {error}", "try again") from error
