@@ -29,15 +29,15 @@ COLUMNS = (
 # With what was understood of model calls between agent and kind.
 CALL_COLUMNS = (
     Column("ID"),
-    Column("Method", sacrifice=2),
+    Column("Method", sacrifice=6),
     Column("Code"),
     Column("Host", least=12),
     Column("Path", least=12, sacrifice=1),
-    Column("Agent", least=6, sacrifice=6),
+    Column("Agent", least=6, sacrifice=7),
     Column("Model", least=10, sacrifice=3),
     Column("Tokens", align="right", sacrifice=4),
-    Column("Type", sacrifice=8),
-    Column("Size", align="right", sacrifice=7),
+    Column("Type", sacrifice=9),
+    Column("Size", align="right", sacrifice=8),
     Column("Time", sacrifice=5),
 )
 _BEFORE_CALL = 5

@@ -86,7 +86,7 @@ def _known(instance: Instance, flows: list[str]) -> dict[str, Glance]:
 
             with open_analysis(instance):
                 pass
-        elif missing:
+        elif missing and sys.stdout.isatty():
             say(f"ccinspect: {text.count(missing, 'flow')} not analysed yet: ccinspect report")
         return glance(instance.paths.store_dir, flows)
     except CcinspectError as error:

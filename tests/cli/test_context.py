@@ -165,6 +165,26 @@ def test_nothing_that_was_said_talks_to_the_terminal(place: Place) -> None:
         assert_harmless(place.run(*words).stdout.decode().replace("\t", ""))
 
 
+@pytest.mark.parametrize("columns", [60, 80, 140])
+def test_the_list_shows_model_and_tokens(place: Place, columns: int) -> None:
+    place.record(*two_turns(), openai_call(3, "Why?", usage=False), http_flow(4, request={"path": "/telemetry"}))
+    rows = [line.split("\t") for line in place.lines("flows", "list")]
+    assert [row[5:8] for row in rows] == [
+        ["claude-code", "claude-sonnet-4-5", "1.6k"],
+        ["claude-code", "claude-sonnet-4-5", "1.5k"],
+        ["openai-python", "gpt-4o", "~11"],
+        ["claude-code", "", ""],
+    ]
+    said = on_terminal(place, "flows", "list", columns=columns, NO_COLOR="1")
+    assert all(len(line) <= columns for line in said.splitlines())
+    assert "~ estimated" in said
+
+
+def test_a_list_without_model_calls_has_no_columns_for_them(place: Place) -> None:
+    place.record(http_flow(1, request={"path": "/telemetry"}))
+    assert "Model" not in on_terminal(place, "flows", "list", columns=140)
+
+
 def test_context_as_json_is_json(place: Place) -> None:
     place.record(anthropic_call(1, [user("hi")], SAYS, body={"model": "no-such-model-1"}))
     context = json.loads(place.run("flows", "context", flow_id(1), "--json").stdout)

@@ -31,7 +31,8 @@ def assert_harmless(said: str) -> None:
 def test_a_pipe_gets_whole_lines_of_tab_separated_values(place: Place) -> None:
     place.record(http_flow(1), http_flow(2, request={"path": "/" + "x" * 300}))
     first, second = (line.split("\t") for line in place.lines("flows", "list"))
-    assert first[:7] == [flow_id(1)[:8], "POST", "200", "api.anthropic.com", "/v1/messages/1", "claude-cli", "json"]
+    where = ["POST", "200", "api.anthropic.com", "/v1/messages/1"]
+    assert first[:9] == [flow_id(1)[:8], *where, "claude-code", "", "", "json"]
     assert second[4] == "/" + "x" * 300
 
 
