@@ -101,7 +101,7 @@ def test_no_analyst_runs_before_there_is_something_to_analyse(daemon: Daemon) ->
 
 def test_a_call_is_analysed_when_the_question_comes(daemon: Daemon) -> None:
     with claude(daemon) as client:
-        answer = ask(client, system="You are brief.")
+        answer = ask(client, "What do you see of me? " * 20, system="You are brief. " * 20)
     with flushed(daemon) as analysis:
         [call] = analysis.calls(EVERYTHING)
         context = analysis.context(call.id)
