@@ -151,13 +151,8 @@ def _socket_messages(flow: str) -> list[dict[str, Any]]:
 
 
 def test_the_cache_is_explained_with_the_block_that_changed(store: Path) -> None:
-    system = [
-        {
-            "type": "text",
-            "text": "You are brief.\nToday is Monday." + "x" * 9000,
-            "cache_control": {"type": "ephemeral"},
-        }
-    ]
+    text = "You are brief.\nToday is Monday." + "x" * 9000
+    system = [{"type": "text", "text": text, "cache_control": {"type": "ephemeral"}}]
     other = [{**system[0], "text": text.replace("Monday", "Tuesday")}]
     wrote = {"input_tokens": 10, "cache_creation_input_tokens": 3000, "cache_read_input_tokens": 0, "output_tokens": 5}
     fill(store, *anthropic_call(HISTORY[0], usage=wrote, body={"system": system}))
