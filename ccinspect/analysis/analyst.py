@@ -164,6 +164,7 @@ class Analyst:
         """The database was changed other than by adding to it, or a transaction was rolled back."""
         self._turns.forget()
         self._counts.forget()
+        self._prefixes.forget()
         self._rows.forget()
         self._reader.forget()
         self._analyser = self._new_analyser(self._analyser.prices)

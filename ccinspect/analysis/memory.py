@@ -21,7 +21,8 @@ KEPT_PREFIXES = 500
 KEPT_BLOCKS = 400_000
 _AT_ONCE = 500
 _TURNS_A_KEY = 50
-_TURNS_IN_MEMORY = 500
+_TURNS_IN_MEMORY = 2_000
+_PREFIXES_IN_MEMORY = 16
 
 _compress = zstandard.ZstdCompressor(level=3).compress
 _decompress = zstandard.ZstdDecompressor().decompress
@@ -47,7 +48,8 @@ class StoredTurns:
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
-        self._known: OrderedDict[str, Turn] = OrderedDict()
+        self._known: dict[str, Turn] = {}
+        self._numbers: dict[int, str] = {}
 
     def add(self, number: int, turn: Turn) -> None:
         """Keep the turn of the call with this number."""
@@ -57,11 +59,12 @@ class StoredTurns:
         if turn.session:
             keys.add(key_of("session", turn.session))
         self._db.executemany("INSERT OR IGNORE INTO turn_keys VALUES (?, ?)", [(key, number) for key in sorted(keys)])
-        self._remember(turn)
+        self._remember(number, turn)
 
     def forget(self) -> None:
         """What is known in memory may not be in the database any more."""
         self._known.clear()
+        self._numbers.clear()
 
     def turn(self, flow_id: str) -> Turn | None:
         known = self._known.get(flow_id)
@@ -116,31 +119,30 @@ class StoredTurns:
         return [turn for _, turn in found]
 
     def _load_numbered(self, numbers: Sequence[int]) -> list[tuple[int, Turn]]:
-        found: list[tuple[int, Turn]] = []
-        for batch in _batches(numbers):
-            rows = self._db.execute(
-                "SELECT number, id, packed FROM calls JOIN turns ON turns.call = calls.number "
-                f"WHERE number IN ({_marks(batch)})",
-                batch,
-            )
-            found += [(number, self._parse(ident, packed)) for number, ident, packed in rows]
+        near = {number: self._known[self._numbers[number]] for number in numbers if number in self._numbers}
+        found = list(near.items())
+        for batch in _batches([number for number in numbers if number not in near]):
+            rows = self._db.execute(f"SELECT call, packed FROM turns WHERE call IN ({_marks(batch)})", batch)
+            found += [(number, self._parse(number, packed)) for number, packed in rows]
         return found
 
     def _load(self, where: str, values: Sequence[object], limit: int = 1) -> list[Turn]:
         rows = self._db.execute(
-            "SELECT id, packed FROM calls JOIN turns ON turns.call = calls.number "
+            "SELECT number, packed FROM calls JOIN turns ON turns.call = calls.number "
             f"WHERE {where} ORDER BY started_at DESC LIMIT ?",
             (*values, limit),
         ).fetchall()
-        return [self._parse(ident, packed) for ident, packed in rows]
+        return [self._parse(number, packed) for number, packed in rows]
 
-    def _parse(self, ident: str, packed: bytes) -> Turn:
-        return self._known.get(ident) or self._remember(Turn.from_json(unpack(packed)))
+    def _parse(self, number: int, packed: bytes) -> Turn:
+        known = self._numbers.get(number)
+        return self._known[known] if known else self._remember(number, Turn.from_json(unpack(packed)))
 
-    def _remember(self, turn: Turn) -> Turn:
+    def _remember(self, number: int, turn: Turn) -> Turn:
+        if len(self._known) >= _TURNS_IN_MEMORY:
+            self.forget()
         self._known[turn.id] = turn
-        while len(self._known) > _TURNS_IN_MEMORY:
-            self._known.popitem(last=False)
+        self._numbers[number] = turn.id
         return turn
 
 
@@ -180,8 +182,11 @@ class StoredPrefixes:
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
         self._put: Prefix | None = None
+        self._near: OrderedDict[str, Prefix] = OrderedDict()
 
     def get(self, flow_id: str) -> Prefix | None:
+        if flow_id in self._near:
+            return self._near[flow_id]
         row = self._db.execute("SELECT prefix FROM prefixes WHERE id = ?", (flow_id,)).fetchone()
         return Prefix.from_json(unpack(row[0])) if row else None
 
@@ -193,10 +198,17 @@ class StoredPrefixes:
         prefix, self._put = self._put, None
         if prefix is None or not prefix.hashes:
             return
+        self._near[prefix.flow_id] = prefix
+        if len(self._near) > _PREFIXES_IN_MEMORY:
+            self._near.popitem(last=False)
         self._db.execute(
             "INSERT OR REPLACE INTO prefixes VALUES (?, ?, ?)", (number, prefix.flow_id, pack(prefix.to_json()))
         )
         self._db.execute("DELETE FROM prefixes WHERE call <= ?", (number - 4 * KEPT_PREFIXES,))
+
+    def forget(self) -> None:
+        """What is known in memory may not be in the database any more."""
+        self._near.clear()
 
 
 def trim(db: sqlite3.Connection) -> None:
