@@ -7,6 +7,7 @@ import fcntl
 import os
 import shutil
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -75,10 +76,14 @@ class Database:
             return maintenance.clear(self._db, self._writer.bodies, params)
         raise ControlError(f"the recorder knows no command {name!r}")
 
-    def maintain(self) -> None:
-        """Retention and housekeeping; a failure is noted and tried again next time."""
+    def maintain(self) -> Iterator[None]:
+        """Retention and housekeeping, in steps between which `write` may be called.
+
+        A failure is noted, and tried again next time.
+        """
         try:
-            maintenance.retain(self._db, self._writer.bodies, self._options)
+            for _ in maintenance.retain(self._db, self._writer.bodies, self._options):
+                yield
         except sqlite3.Error as error:
             self.losses.error = f"old flows could not be removed: {error}"
 

@@ -66,9 +66,7 @@ class Worker:
                 self._gather()
             self._urgent = False
             self._drain()
-            if time.monotonic() >= self._next_maintenance and not self._at_end:
-                self._database.maintain()
-                self._next_maintenance = time.monotonic() + MAINTENANCE_SECONDS
+            self._maintain()
             self._post()
             if self._at_end:
                 return
@@ -77,6 +75,15 @@ class Worker:
         """Send a message to the proxy; should its socket be full, later."""
         self._outbox.append(msgpack.packb(message, unicode_errors="surrogatepass"))
         self._post()
+
+    def _maintain(self) -> None:
+        """Every few minutes, and once in a life however short."""
+        if time.monotonic() < self._next_maintenance or (self._at_end and self._next_maintenance):
+            return
+        for _ in self._database.maintain():
+            self._receive()
+            self._drain()
+        self._next_maintenance = time.monotonic() + MAINTENANCE_SECONDS
 
     def _patience(self) -> float:
         return max(0.0, self._next_maintenance - time.monotonic())

@@ -139,6 +139,13 @@ def test_messages_may_come_twice_and_out_of_order(tmp_path: Path) -> None:
     assert uses == {len(b"second"): 2, len(b"same"): 1}
 
 
+def test_flows_stand_in_the_order_in_which_they_started(tmp_path: Path) -> None:
+    slow, quick, last = flow(), flow(), flow()
+    messages = [started(slow), started(quick), ended(quick), ended(last), ended(slow)]
+    asyncio.run(record(tmp_path, *messages))
+    assert [one["id"] for one in flows(tmp_path)] == [slow["id"], quick["id"], last["id"]]
+
+
 def test_runs_are_kept(tmp_path: Path) -> None:
     mine = run(name="nightly", started_at=1000.0)
     asyncio.run(
