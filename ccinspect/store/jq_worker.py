@@ -1,7 +1,7 @@
 """The process in which jq runs: jq can loop or grow without end, and inside of ours nothing could stop it.
 
-Started by `jqfilter`. First line on stdin: {"filters": [...], "seconds": N, "memory": BYTES}. Then, for each request, a line with a
-number of bytes and so many bytes of JSON. Each is answered, and so are the filters themselves, by one line
+Started by `jqfilter`. First line on stdin: {"filters": [...], "seconds": N, "memory": BYTES}. Then, for each request, a
+line with a number of bytes and so many bytes of JSON. Each is answered, and so are the filters themselves, by one line
 {"ok": N} with N bytes of JSON behind it, or {"problem": "syntax" | "shape" | "failure", "filter": I, "detail": TEXT}.
 """
 

@@ -33,7 +33,7 @@ class Filters:
     """
 
     def __init__(self, filters: Sequence[str], seconds: float = SECONDS, memory: int = MEMORY) -> None:
-        """`seconds`: how long one application may take; `memory`: how many bytes it may need, or more for large input."""
+        """`seconds`: how long one application may take; `memory`: bytes that it may need, more for large input."""
         self._filters = list(filters)
         self._seconds = seconds
         self._process = subprocess.Popen(
