@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -59,6 +60,9 @@ def _run(arguments: Sequence[str]) -> int:
         return quick()
     from ccinspect.cli.app import run_app
 
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # What was captured may hold any character; a terminal of another encoding gets escapes for those it lacks.
+        sys.stdout.reconfigure(errors="backslashreplace")
     return run_app(arguments)
 
 

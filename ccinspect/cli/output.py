@@ -43,7 +43,8 @@ def json_text(value: Any, indent: int | None = 2) -> str:
     """`value` as JSON that a terminal can show without danger."""
     import json
 
-    return clean_json(json.dumps(value, ensure_ascii=False, indent=indent))
+    only_ascii = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
+    return clean_json(json.dumps(value, ensure_ascii=only_ascii, indent=indent))
 
 
 def write_json(value: Any) -> None:

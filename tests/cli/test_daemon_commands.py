@@ -190,3 +190,32 @@ def test_init(place: Place) -> None:
     assert again.returncode == 2
     assert b"--force" in again.stderr
     assert place.run("init", "--force").returncode == 0
+
+
+def test_a_directory_named_relatively_by_the_environment(stopped: Daemon) -> None:
+    directory = stopped.paths.config_dir
+    argv = stopped.argv("start", "--detach")
+    at = argv.index("--config")
+    del argv[at : at + 2]
+    started = stopped.raw(argv, cwd=directory.parent, env={"CCINSPECT_CONFIG_DIR": directory.name})
+    assert started.returncode == 0, started.stderr
+    assert stopped.run("status").returncode == 0
+
+
+def test_a_daemon_that_hangs(daemon: Daemon) -> None:
+    os.kill(daemon.pid, signal.SIGSTOP)
+    try:
+        status = daemon.run("status", timeout=30)
+        stopped = daemon.run("stop", timeout=50)
+    finally:
+        os.kill(daemon.pid, signal.SIGCONT)
+    assert status.returncode == 3
+    assert "did not answer" in status.stdout
+    assert stopped.returncode == 1
+    assert f"kill -9 {daemon.pid}" in stopped.stderr
+
+
+def test_init_leaves_the_mode_of_a_directory_alone(place: Place) -> None:
+    place.paths.config_dir.chmod(0o755)
+    assert place.run("init").returncode == 0
+    assert place.paths.config_dir.stat().st_mode & 0o777 == 0o755

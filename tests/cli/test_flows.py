@@ -376,3 +376,17 @@ def test_runs(place: Place) -> None:
     assert cells[:2] == ["0123456789", "inspect"]
     assert cells[3:] == ["1m01s", "3", "p", "nightly", "claude -p 'say hi\\e[2J'"]
     assert place.json("runs", "list")[0]["command"] == run["command"]
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_a_terminal_of_another_encoding(place: Place, encoding: str) -> None:
+    place.record(http_flow(1, request={"path": "/漢字/é/😀"}, request_body="漢 😀".encode()))
+    environ = {"PYTHONIOENCODING": encoding}
+    listed = place.run("flows", "list", env=environ)
+    assert listed.returncode == 0, listed.stderr
+    assert ("漢字" if encoding == "utf-8" else "\\u6f22\\u5b57") in listed.stdout.decode(encoding)
+    records = json.loads(place.run("flows", "list", "--json", env=environ).stdout.decode(encoding))
+    assert records[0]["request"]["path"] == "/漢字/é/😀"
+    filtered = place.run("flows", "list", "--jq", "map(.request.path)", env=environ)
+    assert json.loads(filtered.stdout.decode(encoding)) == ["/漢字/é/😀"]
+    assert place.run("flows", "show", flow_id(1), env=environ).returncode == 0

@@ -222,3 +222,10 @@ def test_in_the_jail(daemon: Daemon, provider: Provider) -> None:
     kinds = {flow["type"] for flow in daemon.flows(None, "--run", "jailed")}
     assert kinds >= {"http", "dns"}
     assert daemon.json("runs", "list", "--json")[-1]["mode"] == "inspect"
+
+
+def test_a_run_inside_of_a_run_that_cannot_reach_the_daemon(stopped: Daemon) -> None:
+    done = stopped.run("run", "--", "true", env={"CCINSPECT_RUN_ID": "0123456789"})
+    assert done.returncode == 1
+    assert "inside of run 0123456789" in done.stderr
+    assert stopped.run("status").returncode == 3
