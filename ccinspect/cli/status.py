@@ -84,7 +84,22 @@ def status_lines(status: dict[str, Any]) -> Iterator[str]:
     yield _line("config", status["config"])
     yield _line("log", status["log"])
     yield _line("runs", text.count(len(status["runs"]), "live run") if status["runs"] else "none live")
+    yield from _store_lines(status["data"], status["store"])
     yield from _warning_lines(status)
+
+
+def _store_lines(data: str, store: dict[str, Any]) -> Iterator[str]:
+    """Where things are kept, and what could not be."""
+    yield _line("store", f"{data}/store" + ("" if store["bodies"] == "full" else ", without bodies"))
+    losses = []
+    if store["lost_records"]:
+        losses.append(text.count(store["lost_records"], "flow"))
+    if store["lost_bodies"]:
+        losses.append(f"the bodies of {text.count(store['lost_bodies'], 'message')}")
+    if losses:
+        yield _line("lost", f"{' and '.join(losses)} could not be stored: {store['last_error']}", RED)
+    if store["failing"]:
+        yield _line("store", f"nothing is being stored right now: {store['last_error']}", RED)
 
 
 def _warning_lines(status: dict[str, Any]) -> Iterator[str]:
