@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 PENDING_BYTES = 32 << 20
 # So many new workers in a row that committed nothing, and no more are started.
 MAX_RESTARTS = 5
+_RETRY_SECONDS = 0.02
 _BODY_FIELDS = ("request_body", "response_body", "client_request_body", "client_response_body", "content")
 
 
@@ -147,10 +148,11 @@ class Recorder:
         self._closing = True
         drained = True
         if self._channel is not None:
-            self._journal.wake(urgent=True)
-            self._channel.shutdown(socket.SHUT_WR)
             try:
-                await asyncio.wait_for(self._gone.wait(), timeout)
+                async with asyncio.timeout(timeout):
+                    await self._hand_over()
+                    self._channel.shutdown(socket.SHUT_WR)
+                    await self._gone.wait()
             except TimeoutError:
                 drained = False
         self._disconnect()
@@ -161,6 +163,11 @@ class Recorder:
         if not self._ready.done():
             self._ready.cancel()
         return drained
+
+    async def _hand_over(self) -> None:
+        while not self._journal.handed_over:
+            self._journal.wake()
+            await asyncio.sleep(_RETRY_SECONDS)
 
     def _sum(self, name: str) -> int:
         return self._earlier_losses[name] + self._worker_losses[name]
@@ -238,7 +245,6 @@ class Recorder:
         self._channel = ours
         self._loop.add_reader(ours, self._receive)
         self._journal.connect(ours)
-        self._journal.wake()
 
     def _receive(self) -> None:
         while self._channel is not None:

@@ -493,6 +493,36 @@ def test_a_database_removed_by_hand_is_begun_anew(tmp_path: Path) -> None:
     assert len(flows(tmp_path)) == 1
 
 
+def test_a_database_that_another_program_locks_for_a_while_loses_nothing(tmp_path: Path) -> None:
+    async def scenario() -> dict[str, Any]:
+        async with recording(tmp_path) as recorder:
+            recorder.put(ended(flow(), b"x"))
+            assert await recorder.flush(SECONDS)
+            other = sqlite3.connect(tmp_path / schema.DATABASE, isolation_level=None)
+            other.execute("BEGIN IMMEDIATE")
+            for _ in range(10):
+                recorder.put(ended(flow(), b"y"))
+            assert not await recorder.flush(0.3)
+            other.execute("ROLLBACK")
+            other.close()
+            assert await recorder.flush(SECONDS)
+            return recorder.stats()
+
+    assert asyncio.run(scenario())["lost_records"] == 0
+    assert len(flows(tmp_path)) == 11
+
+
+def test_directories_are_private_also_where_the_proxy_is_first(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        area = spool.SpoolArea(tmp_path / "store" / "spool" / "1")
+        area.write(b"x")
+    finally:
+        os.umask(before)
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "store").rglob("*") if path.is_dir()}
+    assert modes | {stat.S_IMODE((tmp_path / "store").stat().st_mode)} == {0o700}
+
+
 def test_a_store_that_cannot_be_used_is_told_at_once(tmp_path: Path) -> None:
     (tmp_path / schema.DATABASE).write_bytes(b"this is no database, " * 1000)
 
