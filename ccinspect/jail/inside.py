@@ -64,7 +64,7 @@ def build(channel: Channel, request: JailRequest) -> Inside:
         os.unshare(os.CLONE_NEWUSER | os.CLONE_NEWNET)
     except OSError as error:
         raise JailUnavailable(
-            f"cannot create a user namespace: {_reason(error)}; the command was not started"
+            f"cannot create a user namespace: {_reason(error)}; the command was not started", _namespaces_hint()
         ) from error
     step = "read the daemon's certificate"
     try:
@@ -92,7 +92,7 @@ def build(channel: Channel, request: JailRequest) -> Inside:
     except (OSError, wireguard.TunnelFailed) as error:
         raise JailUnavailable(
             f"cannot {step}: {_reason(error)}; the command was not started",
-            "run `ccinspect namespace doctor`; `ccinspect run --proxy` works without namespaces",
+            _namespaces_hint(),
         ) from error
     transit.close()
     inner.close()
@@ -160,3 +160,10 @@ def _reason(error: BaseException) -> str:
         text = os.strerror(error.errno).lower()
         return f"{text} ({error.filename})" if error.filename else text
     return str(error) or type(error).__name__
+
+
+def _namespaces_hint() -> str:
+    # Only now, for it is dear to import and hardly ever needed.
+    from ccinspect.jail.doctor import user_namespaces
+
+    return user_namespaces().fix or "run `ccinspect namespace doctor`; `ccinspect run --proxy` needs no namespaces"
