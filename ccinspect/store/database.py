@@ -30,7 +30,6 @@ class Database:
         self._options = options
         self._lock = -1
         self._identity: tuple[int, int] | None = None
-        self._to_delete: list[str] = []
         self.losses = Losses()
 
     def open(self, wait: bool = True) -> None:

@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,14 @@ _RETRY_SECONDS = 0.02
 _BODY_FIELDS = ("request_body", "response_body", "client_request_body", "client_response_body", "content")
 
 
+@dataclass
+class _Asked:
+    """A question put to the worker, and the future of its answer."""
+
+    message: dict[str, Any]
+    answer: asyncio.Future[Any]
+
+
 class Recorder:
     """Made by `start`. All methods belong to the thread of the event loop that ran then."""
 
@@ -49,7 +58,7 @@ class Recorder:
         self._spool = SpoolArea(store_dir / SPOOL / f"{os.getpid()}-{secrets.token_hex(4)}")
         self._packer = msgpack.Packer(default=repr, unicode_errors="surrogatepass")
         self._tokens = count(1)
-        self._waiting: dict[int, asyncio.Future[Any]] = {}
+        self._waiting: dict[int, _Asked] = {}
         self._ready: asyncio.Future[None] = loop.create_future()
         self._gone: asyncio.Event = asyncio.Event()
         self._channel: socket.socket | None = None
@@ -151,7 +160,7 @@ class Recorder:
             try:
                 async with asyncio.timeout(timeout):
                     await self._hand_over()
-                    self._channel.shutdown(socket.SHUT_WR)
+                    self._hang_up()
                     await self._gone.wait()
             except TimeoutError:
                 drained = False
@@ -159,15 +168,20 @@ class Recorder:
         self._journal.close()
         if drained and self._process is not None:
             await asyncio.to_thread(self._process.wait)
-        self._fail_waiting("the recorder was closed")
+        self._fail_waiting("it was closed", and_flushes=True)
         if not self._ready.done():
             self._ready.cancel()
         return drained
 
     async def _hand_over(self) -> None:
-        while not self._journal.handed_over:
+        while self._channel is not None and not self._journal.handed_over:
             self._journal.wake()
             await asyncio.sleep(_RETRY_SECONDS)
+
+    def _hang_up(self) -> None:
+        """Tell the worker that nothing more will come."""
+        if self._channel is not None:
+            self._channel.shutdown(socket.SHUT_WR)
 
     def _sum(self, name: str) -> int:
         return self._earlier_losses[name] + self._worker_losses[name]
@@ -208,11 +222,11 @@ class Recorder:
         if self._channel is None:
             raise self._dead()
         token = next(self._tokens)
-        answer = self._waiting[token] = self._loop.create_future()
+        asked = self._waiting[token] = _Asked({**message, "token": token}, self._loop.create_future())
         try:
-            self._journal.append(self._packer.pack({**message, "token": token}))
+            self._journal.append(self._packer.pack(asked.message))
             self._journal.wake(urgent=True)
-            return await asyncio.wait_for(answer, timeout)
+            return await asyncio.wait_for(asked.answer, timeout)
         except OSError as error:
             raise StoreUnavailable("no memory left to ask the recorder", "free some memory") from error
         finally:
@@ -256,8 +270,9 @@ class Recorder:
                 packet = b""
             if not packet:
                 self._disconnect()
-                self._gone.set()
-                if not self._closing:
+                if self._closing and not self._journal.pending:
+                    self._gone.set()
+                else:
                     self._worker_died()
                 return
             self._heard(msgpack.unpackb(packet, unicode_errors="surrogatepass"))
@@ -280,9 +295,10 @@ class Recorder:
             self._answered(message)
 
     def _answered(self, message: dict[str, Any]) -> None:
-        answer = self._waiting.get(message.get("flushed") or message.get("token") or 0)
-        if answer is None or answer.done():
+        asked = self._waiting.get(message.get("flushed") or message.get("token") or 0)
+        if asked is None or asked.answer.done():
             return
+        answer = asked.answer
         if "error" in message:
             told = message["error"]
             kind: Callable[[str, str], Exception] = getattr(errors, told["type"], ControlError)
@@ -311,24 +327,37 @@ class Recorder:
         if self._restarts_in_vain < MAX_RESTARTS:
             self._restarts += 1
             self._restarts_in_vain += 1
-            self._gone.clear()
             log.warning("The recorder's process ended unexpectedly; a new one takes over where it stopped.")
             try:
                 self._spawn()
+                self._ask_again()
+                if self._closing:
+                    self._hang_up()
                 return
             except OSError as error:
                 self._last_error = f"the recorder's process cannot be started: {error.strerror}"
+        self._gone.set()
         self._last_error = self._last_error or "the recorder's process ended"
         self._tell(self._last_error)
-        self._fail_waiting(self._last_error)
+        self._fail_waiting(self._last_error, and_flushes=True)
         if not self._ready.done():
             self._ready.set_exception(self._dead())
             self._ready.exception()
 
-    def _fail_waiting(self, why: str) -> None:
-        for answer in self._waiting.values():
-            if not answer.done():
-                answer.set_exception(StoreUnavailable(f"the recorder cannot answer: {why}", "see `ccinspect status`"))
+    def _ask_again(self) -> None:
+        """A worker died with questions: the next answers a flush; a command may have been half done, so it fails."""
+        self._fail_waiting("its process ended in the middle; what you asked for may have been done in part")
+        for asked in self._waiting.values():
+            if not asked.answer.done():
+                self._journal.append(self._packer.pack(asked.message))
+        self._journal.wake(urgent=True)
+
+    def _fail_waiting(self, why: str, and_flushes: bool = False) -> None:
+        for asked in self._waiting.values():
+            if not asked.answer.done() and (and_flushes or asked.message["kind"] != "flush"):
+                asked.answer.set_exception(
+                    StoreUnavailable(f"the recorder cannot answer: {why}", "see `ccinspect status`, and try again")
+                )
 
     def _dead(self) -> StoreUnavailable:
         return StoreUnavailable(
