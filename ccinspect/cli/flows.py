@@ -10,7 +10,7 @@ from typing import Any
 
 from ccinspect.cli import flow_table, text
 from ccinspect.cli.instance import Instance
-from ccinspect.cli.output import json_text, say, write, write_json, write_table
+from ccinspect.cli.output import confirm, json_text, say, write, write_json, write_table
 from ccinspect.cli.reading import default_filters, open_store
 from ccinspect.control import protocol
 from ccinspect.control.client import ControlClient
@@ -71,17 +71,17 @@ def _say_nothing_found(instance: Instance) -> None:
         say("ccinspect: nothing has been captured yet: ccinspect run -i -- CMD")
 
 
-def clear(instance: Instance, chosen: Selection, ask: bool) -> None:
-    """Remove the chosen flows; asks on a terminal unless `ask` is False."""
+def clear(instance: Instance, chosen: Selection, ask: bool) -> bool:
+    """Remove the chosen flows; asks on a terminal unless `ask` is False. The result is False when the answer was no."""
     if ask and sys.stdin.isatty():
-        import typer
-
         with open_store(instance) as store:
             found = store.count(chosen)
         if not found:
             say("ccinspect: nothing to remove")
-            return
-        typer.confirm(f"Remove {text.count(found, 'flow')}?", abort=True, err=True)
+            return True
+        if not confirm(f"Remove {text.count(found, 'flow')}?"):
+            say("ccinspect: nothing was removed")
+            return False
     try:
         with ControlClient.connect(instance.paths.control_socket) as client:
             client.set_timeout(None)
@@ -89,6 +89,7 @@ def clear(instance: Instance, chosen: Selection, ask: bool) -> None:
     except DaemonNotRunning:
         removed = _clear_without_daemon(instance.paths.store_dir, chosen)
     say(f"ccinspect: {text.count(removed, 'flow')} removed")
+    return True
 
 
 def _clear_without_daemon(store_dir: Path, chosen: Selection) -> int:

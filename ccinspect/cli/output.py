@@ -67,3 +67,16 @@ def write_table(columns: Sequence[Any], rows: Sequence[Any]) -> None:
         lines = table.tab_separated(rows)
     for line in lines:
         write(line)
+
+
+def confirm(question: str) -> bool:
+    """Ask on the terminal; only `y` and `yes` mean yes."""
+    import signal
+
+    # A Ctrl-C that comes just before the read would wait for the next key if Python handled it. Nothing is open here.
+    handler = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
+    finally:
+        signal.signal(signal.SIGINT, handler)

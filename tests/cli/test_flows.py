@@ -337,9 +337,11 @@ def test_clear(place: Place) -> None:
 def test_clear_asks_on_a_terminal(place: Place, answer: str, left: int) -> None:
     place.record(http_flow(1), http_flow(2))
     with Terminal(place.argv("flows", "clear", "--all"), clean_environment()) as terminal:
-        terminal.read_until("Remove 2 flows? [y/N]")
+        terminal.read_until("Remove 2 flows? [y/N] ")
         terminal.type(answer)
-        terminal.finish()
+        status, said = terminal.finish()
+    assert (status == 0) is (left == 0)
+    assert "Traceback" not in said
     assert len(place.json("flows", "list")) == left
     with Terminal(place.argv("flows", "clear", "--all", "--yes"), clean_environment()) as terminal:
         assert terminal.finish()[0] == 0
