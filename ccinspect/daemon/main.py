@@ -117,6 +117,7 @@ class Daemon:
                 max_age=store.max_age,
                 max_bytes=store.max_bytes,
                 keep_secrets=store.keep_secrets,
+                control_socket=str(self.paths.control_socket),
             ),
         )
         try:

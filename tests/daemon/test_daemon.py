@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 import stat
 import subprocess
@@ -185,8 +186,13 @@ def test_kill_9_loses_no_completed_flow_and_marks_the_others(daemon: Daemon, pro
         for number in range(50):
             provider.answer_with(json_answer(200, {}), lambda request: b"slow" not in request.head)
             assert b" 200 " in post(daemon.ports["reverse"], f"/v1/messages?{number}")[:20]
+        recorder = os.pidfd_open(daemon.status["store"]["pid"])
         daemon.kill()
     gate.open()
+    # The recorder outlives its daemon to write what it was given, and takes the dead socket away.
+    assert select.select([recorder], [], [], 20)[0]
+    os.close(recorder)
+    assert not daemon.paths.control_socket.exists()
     daemon.restart_after_kill()
     records = daemon.flows()
     states = {record["request"]["path"].partition("?")[2]: record["state"] for record in records}
