@@ -23,6 +23,7 @@ def main() -> None:
 
 def dispatch(arguments: Sequence[str]) -> int:
     """Run one command line; returns its exit status."""
+    _open_missing_streams()
     try:
         status = _run(arguments)
         sys.stdout.flush()
@@ -39,6 +40,17 @@ def dispatch(arguments: Sequence[str]) -> int:
 
             traceback.print_exc()
         return _explain(error)
+
+
+def _open_missing_streams() -> None:
+    """Put /dev/null where we were started without stdin, stdout or stderr (`>&-`).
+
+    Else the next file or socket that is opened would get that number, and with it what is printed.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w", closefd=False))
 
 
 def _explain(error: Exception) -> int:
