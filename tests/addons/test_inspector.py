@@ -227,3 +227,14 @@ def test_curl_speaks_http2_through_us_unchanged(daemon: Daemon, tmp_path: Path) 
     assert done.stdout
     (record,) = daemon.wait_for(1)
     assert record["client_conn"]["alpn"] == record["server_conn"]["alpn"]
+
+
+def test_a_jailed_connection_without_a_byte_is_recorded(daemon: Daemon) -> None:
+    """A port scan, or a connection that nobody answers: it leaves a trace all the same."""
+    connect = "import socket; s = socket.socket(); s.setblocking(False); s.connect_ex(('198.51.100.7', 4444)); s.close()"
+    scan = f"import socket; socket.create_connection(('{HOST}', 443), 10).close()"
+    done = daemon.run("run", "--inspect", "--", "python3", "-c", f"{connect}\n{scan}")
+    assert done.returncode == 0, done.stderr
+    (record,) = daemon.wait_for(1, lambda one: one["type"] == "tcp" and one["request"]["port"] == 443)
+    assert record["run"]
+    assert "without sending anything" in record["hint"]
