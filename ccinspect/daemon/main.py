@@ -8,6 +8,7 @@ import fcntl
 import logging
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -179,6 +180,8 @@ class Daemon:
                 ) from error
             await control.start()
             # Everyone who started us may go on; what follows is not needed to serve.
+            if not pipe.detached:
+                print(f"mitmweb: {master.web_url}", file=sys.stderr)
             pipe.ready()
             self._announce(master.web_url)
             probe = readiness.probe_later(inspector.readiness.url, self.roots)
