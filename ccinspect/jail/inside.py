@@ -66,20 +66,19 @@ def build(channel: Channel, request: JailRequest) -> Inside:
         raise JailUnavailable(
             f"cannot create a user namespace: {_reason(error)}; the command was not started", _namespaces_hint()
         ) from error
-    step = "read the daemon's certificate"
+    step = "create the tunnel"
     try:
         uplink_routes = links.route_changes()
         transit_namespace = os.open("/proc/self/ns/net", os.O_RDONLY)
         channel.send({"unshared": transit_namespace})
         channel.receive()
-        mounts = JailMounts(request.ca_cert, request.settings, request.tunnel, request.environ)
-        step = "create the tunnel"
         transit = Netlink()
         tunnel = wireguard.create(request.settings.wireguard, transit)
         step = "create the inner network namespace"
         inner, inner_namespace = _enter_inner(request.tunnel.ipv6)
         moving = _begin_move(tunnel, transit, inner_namespace)
         step = "cover files"
+        mounts = JailMounts(request.ca_cert, request.settings, request.tunnel, request.environ)
         os.unshare(os.CLONE_NEWNS)
         mounts.apply()
         step = "configure the tunnel"
