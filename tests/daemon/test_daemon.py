@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import socket
@@ -45,10 +46,12 @@ def post(port: int, path: str, body: bytes = b"{}", headers: tuple[str, ...] = (
 def sockets_of(pid: int) -> Iterator[tuple[str, str]]:
     """(table, local address in hex) of every internet socket that a process has open (proc(5))."""
     inodes = set()
-    for entry in os.scandir(f"/proc/{pid}/fd"):
-        target = os.readlink(entry.path)
-        if target.startswith("socket:["):
-            inodes.add(target[8:-1])
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        # A descriptor may be closed while we look.
+        with contextlib.suppress(FileNotFoundError):
+            target = os.readlink(f"/proc/{pid}/fd/{name}")
+            if target.startswith("socket:["):
+                inodes.add(target[8:-1])
     for table in ("tcp", "tcp6", "udp", "udp6", "raw", "raw6"):
         for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
             fields = line.split()
