@@ -1,8 +1,8 @@
 """Proxies that the user had set: not for a command in the jail.
 
 One on the host's loopback would be reached over the bridge, and everything sent through it would pass unseen. One
-elsewhere would be asked, through the tunnel, to open tunnels of its own, which the daemon refuses. Without them the command
-connects directly, as far as it can tell, and the daemon sees where to.
+elsewhere would be asked, through the tunnel, to open tunnels of its own, which the daemon refuses. Without them the
+command connects directly, as far as it can tell, and the daemon sees where to.
 """
 
 from __future__ import annotations

@@ -295,7 +295,7 @@ def test_a_normal_end_leaves_nothing(jail: Jail) -> None:
 
 @pytest.mark.parametrize("victim", ["supervisor", "warden", "slirp4netns", "wireguard-go"])
 def test_killing_any_one_part_takes_all_the_others_along(jail: Jail, victim: str) -> None:
-    process, pids = started(jail, ["sh", "-c", LEAVERS + "exec sleep 503"])
+    process, pids = started(jail, ["sh", "-c", LEAVERS + "exec sleep 503"], wireguard="userspace")
     with process:
         supervisor, warden = (
             pids[0],

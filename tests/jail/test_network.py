@@ -42,7 +42,7 @@ def test_with_ipv6_on_the_host_it_goes_through_the_tunnel(jail: Jail) -> None:
     assert ("2001:db8::7", 8000) in [(seen["host"], seen["port"]) for seen in jail.tunnels.seen("connect")]
 
 
-@pytest.mark.parametrize("size", [1, 1400, 4000, 20_000])
+@pytest.mark.parametrize("size", [1, 1400, 4000, 20_000, 65_000])
 def test_udp_datagrams_of_every_size_come_back(jail: Jail, size: int) -> None:
     code = """if True:
         import socket, sys
