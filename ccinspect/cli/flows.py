@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from ccinspect.cli import flow_table, text
@@ -87,21 +86,8 @@ def clear(instance: Instance, chosen: Selection, ask: bool) -> bool:
             client.set_timeout(None)
             removed = client.call(protocol.FLOWS_CLEAR, **chosen.to_params())["removed"]
     except DaemonNotRunning:
-        removed = _clear_without_daemon(instance.paths.store_dir, chosen)
+        from ccinspect.store.database import clear_without_daemon
+
+        removed = clear_without_daemon(instance.paths.store_dir, chosen)
     say(f"ccinspect: {text.count(removed, 'flow')} removed")
     return True
-
-
-def _clear_without_daemon(store_dir: Path, chosen: Selection) -> int:
-    from ccinspect.store.database import Database
-    from ccinspect.store.options import StoreOptions
-    from ccinspect.store.schema import DATABASE
-
-    if not (store_dir / DATABASE).exists():
-        return 0
-    database = Database(store_dir, StoreOptions())
-    database.open(wait=False)
-    try:
-        return int(database.command("clear", chosen.to_params()))
-    finally:
-        database.close()

@@ -151,18 +151,7 @@ class Daemon:
         )
 
         async def status() -> dict[str, Any]:
-            open_ports = {port for _, port in listeners.ports}
-            return build_status(
-                config=self.config,
-                paths=self.paths,
-                ports=self.ports,
-                listening={name: name == "web" or port in open_ports for name, port in self.ports.items()},
-                web_url=master.web_url,
-                started_at=self.started_at,
-                runs=[run.record for run in runs.live.values()],
-                store=recorder.stats(),
-                warnings=lasting_warnings(self.config),
-            )
+            return self._status(listeners, runs, recorder, master.web_url)
 
         control = ControlServer(self.paths.control_socket, runs, events, recorder, status, master.should_exit.set)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -192,6 +181,20 @@ class Daemon:
             await runs.end_all()
             await listeners.close_all()
             await master.done()
+
+    def _status(self, listeners: Listeners, runs: Runs, recorder: Recorder, web_url: str) -> dict[str, Any]:
+        open_ports = {port for _, port in listeners.ports}
+        return build_status(
+            config=self.config,
+            paths=self.paths,
+            ports=self.ports,
+            listening={name: name == "web" or port in open_ports for name, port in self.ports.items()},
+            web_url=web_url,
+            started_at=self.started_at,
+            runs=[run.record for run in runs.live.values()],
+            store=recorder.stats(),
+            warnings=lasting_warnings(self.config),
+        )
 
     async def _open_listeners(self, listeners: Listeners) -> None:
         await listeners.open_http(self.ports["reverse"], Listener("reverse"))
