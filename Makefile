@@ -2,7 +2,7 @@
 PYTHON := .venv/bin/python
 PYTEST_ARGS ?=
 
-.PHONY: help setup demo test lint bench docs test-vm
+.PHONY: help setup demo test lint bench docs
 
 help:
 	@echo 'make demo      set up, then watch a jailed client being captured'
@@ -10,7 +10,6 @@ help:
 	@echo 'make lint      style and types'
 	@echo 'make bench     measure; prints the table of docs/benchmarks.md'
 	@echo 'make docs      generate the reference pages of docs/'
-	@echo 'make test-vm   the jail on kernel WireGuard, in a virtual machine'
 
 setup:
 	@scripts/setup.sh
@@ -31,6 +30,3 @@ bench: setup
 
 docs: setup
 	$(PYTHON) scripts/docs.py
-
-test-vm: setup
-	tests/vm/run.sh

@@ -1,7 +1,7 @@
 """Request bodies of one long agent session, as they cross the wire: also used by the store's tests.
 
-Each turn sends the whole history again, with what happened since at its end. The marker `cache_control` moves along with the end, and
-a line of the system prompt differs with each call, as agents have it.
+Each turn sends the whole history again, with what happened since at its end. The marker `cache_control` moves along
+with the end, and a line of the system prompt differs with each call, as agents have it.
 """
 
 from __future__ import annotations

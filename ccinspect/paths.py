@@ -69,7 +69,8 @@ def resolve_paths(config_option: Path | None = None, environ: Mapping[str, str] 
     """
     env = os.environ if environ is None else environ
     home = Path(env.get("HOME") or os.path.expanduser("~"))
-    runtime_root = _runtime_base(env) / "ccinspect" if _runtime_base(env) else Path(f"/tmp/ccinspect-{os.getuid()}")
+    base = _runtime_base(env)
+    runtime_root = base / "ccinspect" if base else Path(f"/tmp/ccinspect-{os.getuid()}")
     chosen = config_option or (Path(env["CCINSPECT_CONFIG_DIR"]) if env.get("CCINSPECT_CONFIG_DIR") else None)
     if chosen is None:
         config_dir = _xdg(env, "XDG_CONFIG_HOME", home / ".config") / "ccinspect"

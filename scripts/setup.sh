@@ -81,3 +81,5 @@ fi
 provide_venv
 provide_system_packages "$purpose"
 provide_tun_device
+# Where PYTHONDONTWRITEBYTECODE is set our own modules would be compiled at each start; `run` is to start at once.
+.venv/bin/python -m compileall -q ccinspect || true

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ from ccinspect.demo.provider import Provider
 from tests.support.daemon import Daemon, settings_for
 
 StartDaemon = Callable[..., Daemon]
+
+# Whoever runs the tests in the background of a script has Ctrl-C ignored, and so would everything that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

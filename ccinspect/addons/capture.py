@@ -66,6 +66,13 @@ class Capture:
         self.response_sink: Sink | None = None
         self.seq = 0
 
+    def of_raw_stream(self) -> Capture:
+        """Prepare for a TCP or UDP flow, whose pieces are recorded as messages; returns itself."""
+        host, port = (self.flow.server_conn.address or ("", 0))[:2]
+        self.request = {"host": host, "port": port, "pretty_host": self.flow.client_conn.sni or host}
+        self.request_sink, self.response_sink = Counter(), Counter()
+        return self
+
     def record(self, state: str, response: Record | None = None, hint: str | None = None) -> Record:
         """The flow record of docs/architecture.md as far as it is known."""
         captured = self.flow

@@ -12,6 +12,9 @@ mitmproxy 12 normalises or refuses some things that are legal on the wire. `inst
 * `Expect: 100-continue` reaches the upstream, whose own 100 or refusal reaches the client (mitmproxy answers it itself
   and removes the header). Only for streamed requests: a buffered one has been read already.
 
+* A request whose upstream cannot be reached is read to its end before it is answered with the error, so that its body
+  is recorded (mitmproxy gives up a streamed request at once).
+
 These are internals of mitmproxy; `pyproject.toml` therefore pins its minor version.
 """
 
@@ -30,15 +33,18 @@ from mitmproxy import http
 from mitmproxy.net.http import http1
 from mitmproxy.net.http.http1.read import _read_headers as read_headers
 from mitmproxy.proxy import commands, events, layer
-from mitmproxy.proxy.layers.http import HttpStream, SendHttp
+from mitmproxy.proxy.layers.http import GetHttpConnection, HttpStream, SendHttp
 from mitmproxy.proxy.layers.http import _http1 as h1
 from mitmproxy.proxy.layers.http import _http2 as h2
 from mitmproxy.proxy.layers.http._base import ReceiveHttp
 from mitmproxy.proxy.layers.http._events import (
+    ErrorCode,
+    RequestData,
     RequestEndOfMessage,
     RequestTrailers,
     ResponseEndOfMessage,
     ResponseHeaders,
+    ResponseProtocolError,
     ResponseTrailers,
 )
 from mitmproxy.proxy.layers.http._hooks import HttpRequestHeadersHook
@@ -61,6 +67,7 @@ def install() -> None:
     _receive_trailers()
     _pass_informational()
     _pass_expect()
+    _read_before_failing()
 
 
 class VerbatimHeaders(http.Headers):
@@ -263,3 +270,50 @@ def _pass_expect() -> None:
 
     HttpStream.state_wait_for_request_headers = hold_expect  # type: ignore[method-assign]
     HttpStream.start_request_stream = start_with_expect  # type: ignore[method-assign]
+
+
+# A client that uploads more than this to a server that is not there gets its error without being heard out.
+_HEARD_OUT_BYTES = 64 << 20
+
+
+def _read_before_failing() -> None:
+    make_connection = HttpStream.make_server_connection
+
+    def make_connection_or_read(self: HttpStream) -> Generator[commands.Command, Any, bool]:
+        if self.client_state != self.state_wait_for_request_headers:
+            # The body has been read already.
+            return (yield from make_connection(self))
+        request, server = self.flow.request, self.flow.server_conn
+        connection, problem = yield GetHttpConnection(
+            (request.host, request.port), request.scheme == "https", server.via, server.transport_protocol
+        )
+        if not problem:
+            self.context.server = self.flow.server_conn = connection
+            return True
+        error = ResponseProtocolError(self.stream_id, problem, ErrorCode.CONNECT_FAILED)
+        self.ccinspect_failing = (error, 0)  # type: ignore[attr-defined]
+        return False
+
+    def start_or_read(self: HttpStream) -> layer.CommandGenerator[None]:
+        yield from start_stream(self)
+        if getattr(self, "ccinspect_failing", None) is not None:
+
+            def reading_before_failing(event: events.Event) -> layer.CommandGenerator[None]:
+                return read_rest(self, event)
+
+            self.client_state = reading_before_failing
+
+    def read_rest(self: HttpStream, event: events.Event) -> layer.CommandGenerator[None]:
+        error, size = self.ccinspect_failing  # type: ignore[attr-defined]
+        if isinstance(event, RequestData):
+            size += len(event.data)
+            self.ccinspect_failing = (error, size)  # type: ignore[attr-defined]
+            if callable(self.flow.request.stream):
+                self.flow.request.stream(event.data)
+        if isinstance(event, RequestEndOfMessage) or size > _HEARD_OUT_BYTES:
+            self.client_state = self.state_done
+            yield from self.handle_protocol_error(error)
+
+    start_stream = HttpStream.start_request_stream
+    HttpStream.make_server_connection = make_connection_or_read  # type: ignore[method-assign]
+    HttpStream.start_request_stream = start_or_read  # type: ignore[method-assign]

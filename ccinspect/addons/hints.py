@@ -10,6 +10,7 @@ SILENT_AFTER_HANDSHAKE = (
     "the client hung up right after the TLS handshake, without a request: perhaps it does not trust our CA; if the "
     "program fails, add the host to inspector.passthrough_hosts"
 )
+NOTHING_SENT = "the program closed this connection without sending anything, perhaps before it was answered"
 OWN_ADDRESS = (
     "a jailed program may not reach this host's own addresses through the tunnel; "
     "to let it reach a local port, see jail.host_ports"

@@ -16,7 +16,7 @@ from mitmproxy.proxy import server_hooks
 from mitmproxy.websocket import WebSocketMessage
 
 from ccinspect.addons import hints, records
-from ccinspect.addons.capture import Capture, Counter, Sink
+from ccinspect.addons.capture import Capture, Sink
 from ccinspect.addons.sources import Listener, Sources
 from ccinspect.addons.who import Who, has_tags, take_tags
 from ccinspect.store.recorder import Recorder
@@ -61,6 +61,10 @@ class Inspector:
             self._end(capture, records_response(capture.flow))
         if client.tls_established and not state.flows and state.listener.kind != "reverse":
             self._record_handshake(client, state, hints.SILENT_AFTER_HANDSHAKE, None)
+        elif not state.flows and state.listener.kind == "wireguard":
+            # A connection without a byte, or one that was never answered: nothing that leaves a jail goes unrecorded.
+            attempt = tcp.TCPFlow(client, connection.Server(address=client.sockname))
+            self._end(Capture(attempt, state.listener, state.run).of_raw_stream(), hint=hints.NOTHING_SENT)
 
     def http_connect(self, captured: http.HTTPFlow) -> None:
         self._attribute_by_credentials(captured)
@@ -167,9 +171,7 @@ class Inspector:
             self.who.look_for_process(captured.client_conn, run)
         capture = self.captures[captured.id] = Capture(captured, state.listener, run or state.run, self.who)
         if isinstance(captured, tcp.TCPFlow | udp.UDPFlow):
-            host, port = (captured.server_conn.address or ("", 0))[:2]
-            capture.request = {"host": host, "port": port, "pretty_host": captured.client_conn.sni or host}
-            capture.request_sink, capture.response_sink = Counter(), Counter()
+            capture.of_raw_stream()
         return capture
 
     def _end_http(self, captured: http.HTTPFlow) -> None:
@@ -186,13 +188,14 @@ class Inspector:
                 sink.feed(message.raw_content)
         self._end(capture, records_response(captured))
 
-    def _end(self, capture: Capture, response: records.Record | None = None) -> None:
+    def _end(self, capture: Capture, response: records.Record | None = None, hint: str | None = None) -> None:
         captured = capture.flow
         self.captures.pop(captured.id, None)
         state = self.connections.get(captured.client_conn.id)
         if state is not None:
             state.open_flows.discard(captured.id)
-        hint = hints.hint_for(captured.error.msg) if captured.error else None
+        if captured.error:
+            hint = hints.hint_for(captured.error.msg)
         record = capture.record("error" if captured.error else "complete", response, hint)
         request_body, response_body = capture.finish_bodies()
         self.recorder.put(

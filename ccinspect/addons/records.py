@@ -5,38 +5,34 @@ from __future__ import annotations
 from typing import Any
 
 from mitmproxy import dns, flow, http
-from mitmproxy.connection import Client, Server
+from mitmproxy.connection import Client, Connection, Server
 
 Record = dict[str, Any]
 
 
 def client_record(client: Client) -> Record:
-    return {
-        "id": client.id,
-        "peername": client.peername,
-        "sockname": client.sockname,
-        "sni": client.sni,
-        "alpn": client.alpn.decode("ascii", "replace") if client.alpn else None,
-        "tls_version": client.tls_version,
-        "cipher": client.cipher,
-        "timestamp_start": client.timestamp_start,
-        "timestamp_tls_setup": client.timestamp_tls_setup,
-    }
+    return _connection_record(client)
 
 
 def server_record(server: Server) -> Record:
     return {
-        "id": server.id,
+        **_connection_record(server),
         "address": server.address,
-        "peername": server.peername,
-        "sockname": server.sockname,
-        "sni": server.sni,
-        "alpn": server.alpn.decode("ascii", "replace") if server.alpn else None,
-        "tls_version": server.tls_version,
-        "cipher": server.cipher,
-        "timestamp_start": server.timestamp_start,
         "timestamp_tcp_setup": server.timestamp_tcp_setup,
-        "timestamp_tls_setup": server.timestamp_tls_setup,
+    }
+
+
+def _connection_record(connection: Connection) -> Record:
+    return {
+        "id": connection.id,
+        "peername": connection.peername,
+        "sockname": connection.sockname,
+        "sni": connection.sni,
+        "alpn": connection.alpn.decode("ascii", "replace") if connection.alpn else None,
+        "tls_version": connection.tls_version,
+        "cipher": connection.cipher,
+        "timestamp_start": connection.timestamp_start,
+        "timestamp_tls_setup": connection.timestamp_tls_setup,
     }
 
 

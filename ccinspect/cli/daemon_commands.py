@@ -8,6 +8,7 @@ import typer
 
 from ccinspect.cli.instance import Instance
 from ccinspect.cli.output import say, write, write_json
+from ccinspect.cli.text import clean
 
 
 def register(app: typer.Typer) -> None:
@@ -104,7 +105,7 @@ def init(
     from ccinspect.cli.settings import write_template
 
     instance: Instance = context.obj
-    write(str(write_template(instance.paths.config_file, force)))
+    write(clean(str(write_template(instance.paths.config_file, force))))
 
 
 def _show(status: dict[str, object]) -> None:

@@ -30,20 +30,30 @@ class Part:
 
 def summary_lines(record: dict[str, Any]) -> Iterator[str]:
     """What is known of the flow besides its messages."""
-    timing = record.get("timing") or {}
     yield paint(f"{record['type']} flow {text.clean(str(record['id']))}", BOLD)
-    yield _fact("state", _state(record))
-    if record.get("hint"):
-        yield _fact("hint", record["hint"], YELLOW)
-    if record.get("run"):
-        yield _fact("run", record["run"])
-    yield _fact("source", f"{record.get('source')}{', tunnelled without decryption' if record.get('opaque') else ''}")
-    yield _fact("client", _connection(record.get("client_conn")))
-    yield _fact("server", f"{server_name(record)} {_connection(record.get('server_conn'))}".strip())
-    took = f"took {text.duration(timing.get('duration'))}, first byte after {text.duration(timing.get('first_byte'))}"
-    yield _fact("started", f"{text.full_moment(timing.get('started_at'))}, {took}")
     sizes = record.get("sizes") or {}
-    yield _fact("bodies", f"{text.size(sizes.get('request'))} sent, {text.size(sizes.get('response'))} received")
+    facts = [
+        ("state", _state(record)),
+        ("hint", record.get("hint")),
+        ("run", record.get("run")),
+        ("source", f"{record.get('source')}{', tunnelled without decryption' if record.get('opaque') else ''}"),
+        ("client", _connection(record.get("client_conn"))),
+        ("server", f"{server_name(record)} {_connection(record.get('server_conn'))}".strip()),
+        ("started", _times(record.get("timing") or {})),
+        ("bodies", f"{text.size(sizes.get('request'))} sent, {text.size(sizes.get('response'))} received"),
+    ]
+    for label, value in facts:
+        if value:
+            yield _fact(label, value, YELLOW if label == "hint" else "")
+
+
+def _times(timing: dict[str, Any]) -> str:
+    parts = [text.full_moment(timing.get("started_at"))]
+    if timing.get("duration") is not None:
+        parts.append(f"took {text.duration(timing['duration'])}")
+    if timing.get("first_byte") is not None:
+        parts.append(f"first byte after {text.duration(timing['first_byte'])}")
+    return ", ".join(parts)
 
 
 def _state(record: dict[str, Any]) -> str:

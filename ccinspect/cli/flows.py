@@ -5,12 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ccinspect.cli import amounts, flow_table, table, text
 from ccinspect.cli.instance import Instance
-from ccinspect.cli.output import json_text, say, write, write_json, write_notes, write_table
+from ccinspect.cli.output import confirm, json_text, say, write, write_json, write_notes, write_table
 from ccinspect.cli.reading import default_filters, open_store
 from ccinspect.control import protocol
 from ccinspect.control.client import ControlClient
@@ -108,36 +107,24 @@ def _say_nothing_found(instance: Instance) -> None:
         say("ccinspect: nothing has been captured yet: ccinspect run -i -- CMD")
 
 
-def clear(instance: Instance, chosen: Selection, ask: bool) -> None:
-    """Remove the chosen flows; asks on a terminal unless `ask` is False."""
+def clear(instance: Instance, chosen: Selection, ask: bool) -> bool:
+    """Remove the chosen flows; asks on a terminal unless `ask` is False. The result is False when the answer was no."""
     if ask and sys.stdin.isatty():
-        import typer
-
         with open_store(instance) as store:
             found = store.count(chosen)
         if not found:
             say("ccinspect: nothing to remove")
-            return
-        typer.confirm(f"Remove {text.count(found, 'flow')}?", abort=True, err=True)
+            return True
+        if not confirm(f"Remove {text.count(found, 'flow')}?"):
+            say("ccinspect: nothing was removed")
+            return False
     try:
         with ControlClient.connect(instance.paths.control_socket) as client:
             client.set_timeout(None)
             removed = client.call(protocol.FLOWS_CLEAR, **chosen.to_params())["removed"]
     except DaemonNotRunning:
-        removed = _clear_without_daemon(instance.paths.store_dir, chosen)
+        from ccinspect.store.database import clear_without_daemon
+
+        removed = clear_without_daemon(instance.paths.store_dir, chosen)
     say(f"ccinspect: {text.count(removed, 'flow')} removed")
-
-
-def _clear_without_daemon(store_dir: Path, chosen: Selection) -> int:
-    from ccinspect.store.database import Database
-    from ccinspect.store.options import StoreOptions
-    from ccinspect.store.schema import DATABASE
-
-    if not (store_dir / DATABASE).exists():
-        return 0
-    database = Database(store_dir, StoreOptions())
-    database.open(wait=False)
-    try:
-        return int(database.command("clear", chosen.to_params()))
-    finally:
-        database.close()
+    return True

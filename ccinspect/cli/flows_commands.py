@@ -144,7 +144,7 @@ def clear(
     errors: options.Errors = False,
     everything: Annotated[bool, typer.Option("--all", help="Remove all flows.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-) -> None:
+) -> int:
     """Remove flows from the store: those selected, or --all.
 
     On a terminal it asks first. Flows that are still going on stay.
@@ -157,7 +157,7 @@ def clear(
     if everything == bool(chosen.to_params()):
         problem = "--all and a selection exclude each other" if everything else "nothing is selected"
         raise UsageMistake.of(context, f"{problem}: say which flows to remove, or --all")
-    flows.clear(context.obj, chosen, ask=not yes)
+    return 0 if flows.clear(context.obj, chosen, ask=not yes) else 1
 
 
 def tail(

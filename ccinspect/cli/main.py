@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -22,6 +23,7 @@ def main() -> None:
 
 def dispatch(arguments: Sequence[str]) -> int:
     """Run one command line; returns its exit status."""
+    _open_missing_streams()
     try:
         status = _run(arguments)
         sys.stdout.flush()
@@ -38,6 +40,17 @@ def dispatch(arguments: Sequence[str]) -> int:
 
             traceback.print_exc()
         return _explain(error)
+
+
+def _open_missing_streams() -> None:
+    """Put /dev/null where we were started without stdin, stdout or stderr (`>&-`).
+
+    Else the next file or socket that is opened would get that number, and with it what is printed.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w", closefd=False))
 
 
 def _explain(error: Exception) -> int:
@@ -59,6 +72,9 @@ def _run(arguments: Sequence[str]) -> int:
         return quick()
     from ccinspect.cli.app import run_app
 
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # What was captured may hold any character; a terminal of another encoding gets escapes for those it lacks.
+        sys.stdout.reconfigure(errors="backslashreplace")
     return run_app(arguments)
 
 

@@ -43,7 +43,8 @@ def json_text(value: Any, indent: int | None = 2) -> str:
     """`value` as JSON that a terminal can show without danger."""
     import json
 
-    return clean_json(json.dumps(value, ensure_ascii=False, indent=indent))
+    only_ascii = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
+    return clean_json(json.dumps(value, ensure_ascii=only_ascii, indent=indent))
 
 
 def write_json(value: Any) -> None:
@@ -82,3 +83,16 @@ def note_lines(columns: int, *notes: str) -> Iterator[str]:
     for note in notes:
         for line in textwrap.wrap(clean(note), max(20, columns)):
             yield paint(line, DIM)
+
+
+def confirm(question: str) -> bool:
+    """Ask on the terminal; only `y` and `yes` mean yes."""
+    import signal
+
+    # A Ctrl-C that comes just before the read would wait for the next key if Python handled it. Nothing is open here.
+    handler = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
+    finally:
+        signal.signal(signal.SIGINT, handler)

@@ -63,7 +63,12 @@ def connect(instance: Instance) -> ControlClient:
     """
     try:
         return ControlClient.connect(instance.paths.control_socket)
-    except DaemonNotRunning:
+    except DaemonNotRunning as error:
+        if os.environ.get(RUN_ID_ENV):
+            raise DaemonNotRunning(
+                f"inside of run {os.environ[RUN_ID_ENV]} the daemon cannot be reached",
+                "in a jail everything is recorded already: start the command as it is",
+            ) from error
         # Only now, for it costs more than the whole rest: the settings, which need pydantic.
         if not instance.config().daemon.autostart:
             raise

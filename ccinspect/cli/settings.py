@@ -17,7 +17,6 @@ from pydantic_core import PydanticUndefined
 
 from ccinspect.config import Config
 from ccinspect.errors import ConfigError
-from ccinspect.paths import make_private_dir
 
 HEADING = """\
 # Settings of ccinspect. Each line that begins with `#` and no space shows a default: take the `#` away to change it.
@@ -124,12 +123,15 @@ def template() -> str:
 
 def write_template(path: Path, force: bool) -> Path:
     """Write the template to `path` and return it. Raises ConfigError when a file is there and `force` is not given."""
-    make_private_dir(path.parent)
     flags = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if force else os.O_EXCL)
     try:
+        # A directory that is there, a project's perhaps, keeps its mode.
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with os.fdopen(os.open(path, flags, 0o600), "w", encoding="utf-8") as stream:
             stream.write(template())
     except FileExistsError as error:
+        if not path.exists():
+            raise ConfigError(f"{path.parent} is not a directory", "name another with --config DIR") from error
         raise ConfigError(f"{path} exists already", "edit it, or overwrite it: ccinspect init --force") from error
     except OSError as error:
         raise ConfigError(f"cannot write {path}: {error.strerror}", "make it writable, or use --config DIR") from error

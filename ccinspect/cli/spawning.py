@@ -71,7 +71,8 @@ def _connect_to_other(instance: Instance, refusal: DaemonRunning) -> ControlClie
 def _start(instance: Instance, log: int, ready: int) -> subprocess.Popen[bytes]:
     # -P: a file in the user's directory must not stand in for a module of ours.
     command = [sys.executable, "-P", "-m", "ccinspect"]
-    if instance.config_option is not None:
+    if instance.config_option is not None or os.environ.get("CCINSPECT_CONFIG_DIR"):
+        # Absolute, for the daemon's own directory is another.
         command += ["--config", str(instance.paths.config_dir)]
     environ = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
     return subprocess.Popen(

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
+from collections.abc import Iterator
 from typing import Any
 
 from ccinspect.cli.instance import Instance
 from ccinspect.control import protocol
 from ccinspect.control.client import ControlClient
 from ccinspect.control.ready import ReadyPipe
-from ccinspect.errors import CcinspectError, DaemonError, DaemonNotRunning
+from ccinspect.errors import CcinspectError, ControlError, DaemonError, DaemonNotRunning
 
+ANSWER_TIMEOUT = 15.0
 STOP_TIMEOUT = 60.0
 
 
@@ -42,25 +45,39 @@ def start_in_background(instance: Instance) -> dict[str, Any]:
 def stop(instance: Instance) -> bool:
     """Stop the daemon and wait until it has drained and gone; False when none ran.
 
-    Raises DaemonError when it does not go away.
+    Raises DaemonError when it does not answer or does not go away.
     """
     try:
-        client = ControlClient.connect(instance.paths.control_socket, STOP_TIMEOUT)
+        client = ControlClient.connect(instance.paths.control_socket, ANSWER_TIMEOUT)
     except DaemonNotRunning:
         return False
     with client:
-        pid = int(client.call(protocol.STATUS)["pid"])
         try:
-            process = os.pidfd_open(pid)
+            pid = int(client.call(protocol.STATUS)["pid"])
+            with _process(pid) as process:
+                client.call(protocol.SHUTDOWN)
+                if select.select([process], [], [], STOP_TIMEOUT)[0]:
+                    return True
         except ProcessLookupError:
             return True
-        try:
-            client.call(protocol.SHUTDOWN)
-            if not select.select([process], [], [], STOP_TIMEOUT)[0]:
-                raise DaemonError(
-                    f"the daemon (process {pid}) did not end within {STOP_TIMEOUT:g} seconds",
-                    f"its log says what it waits for: ccinspect logs; `kill -9 {pid}` loses no completed flow",
-                )
-        finally:
-            os.close(process)
-    return True
+        except ControlError as error:
+            raise DaemonError(f"the daemon cannot be stopped: {error.message}", _by_force(instance)) from error
+    raise DaemonError(f"the daemon did not end within {STOP_TIMEOUT:g} seconds", _by_force(instance))
+
+
+@contextlib.contextmanager
+def _process(pid: int) -> Iterator[int]:
+    """A descriptor that becomes readable when the process ends. Raises ProcessLookupError."""
+    descriptor = os.pidfd_open(pid)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _by_force(instance: Instance) -> str:
+    try:
+        pid = instance.paths.lock_file.read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return "see what it does: ccinspect logs"
+    return f"`ccinspect logs` says what it does; `kill -9 {pid}` loses no completed flow"

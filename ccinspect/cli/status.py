@@ -10,23 +10,26 @@ from ccinspect.cli.instance import Instance
 from ccinspect.cli.output import GREEN, RED, YELLOW, paint
 from ccinspect.control import protocol
 from ccinspect.control.client import ControlClient
-from ccinspect.errors import DaemonNotRunning
+from ccinspect.errors import ControlError, DaemonNotRunning
 from ccinspect.paths import Paths
 
+ANSWER_TIMEOUT = 5.0
 PROXY_BIT, INSPECT_BIT, MCP_BIT = 1, 2, 4
 
 
 def read_status(instance: Instance) -> dict[str, Any]:
     """The daemon's own status; a like one with everything down when none runs."""
     try:
-        with ControlClient.connect(instance.paths.control_socket) as client:
+        with ControlClient.connect(instance.paths.control_socket, ANSWER_TIMEOUT) as client:
             status: dict[str, Any] = client.call(protocol.STATUS)
             return status
     except DaemonNotRunning:
-        return _down(instance.paths)
+        return _down(instance.paths, [])
+    except ControlError as error:
+        return _down(instance.paths, [error.message])
 
 
-def _down(paths: Paths) -> dict[str, Any]:
+def _down(paths: Paths, warnings: list[str]) -> dict[str, Any]:
     """The same shape as the daemon's answer, for programs that read it."""
     from ccinspect import __version__
 
@@ -46,7 +49,7 @@ def _down(paths: Paths) -> dict[str, Any]:
         "uptime": None,
         "runs": [],
         "store": {},
-        "warnings": [],
+        "warnings": warnings,
     }
 
 
@@ -65,10 +68,11 @@ def exit_bits(status: dict[str, Any], *, proxy: bool, inspect: bool, mcp: bool) 
 def status_lines(status: dict[str, Any]) -> Iterator[str]:
     """The status for a person; every value is made safe for a terminal."""
     if not status["proxy"] and not status["inspector"]["running"]:
-        yield _line("daemon", "not running", RED)
+        yield _line("daemon", "not healthy" if status["warnings"] else "not running", RED)
         yield _line("config", status["config"])
         yield _line("log", status["log"])
-        yield _line("start it", "ccinspect start --detach")
+        yield from _warning_lines(status)
+        yield _line("start it", "ccinspect restart" if status["warnings"] else "ccinspect start --detach")
         return
     yield _line("daemon", f"running (process {status['pid']}, up {text.duration(status.get('uptime'))})", GREEN)
     ports = status["inspector"]["ports"]
@@ -80,6 +84,25 @@ def status_lines(status: dict[str, Any]) -> Iterator[str]:
     yield _line("config", status["config"])
     yield _line("log", status["log"])
     yield _line("runs", text.count(len(status["runs"]), "live run") if status["runs"] else "none live")
+    yield from _store_lines(status["data"], status["store"])
+    yield from _warning_lines(status)
+
+
+def _store_lines(data: str, store: dict[str, Any]) -> Iterator[str]:
+    """Where things are kept, and what could not be."""
+    yield _line("store", f"{data}/store" + ("" if store["bodies"] == "full" else ", without bodies"))
+    losses = []
+    if store["lost_records"]:
+        losses.append(text.count(store["lost_records"], "flow"))
+    if store["lost_bodies"]:
+        losses.append(f"the bodies of {text.count(store['lost_bodies'], 'message')}")
+    if losses:
+        yield _line("lost", f"{' and '.join(losses)} could not be stored: {store['last_error']}", RED)
+    if store["failing"]:
+        yield _line("store", f"nothing is being stored right now: {store['last_error']}", RED)
+
+
+def _warning_lines(status: dict[str, Any]) -> Iterator[str]:
     for warning in status["warnings"]:
         yield _line("warning", warning, YELLOW)
 

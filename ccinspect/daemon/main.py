@@ -8,6 +8,7 @@ import fcntl
 import logging
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -123,6 +124,7 @@ class Daemon:
                 max_age=store.max_age,
                 max_bytes=store.max_bytes,
                 keep_secrets=store.keep_secrets,
+                control_socket=str(self.paths.control_socket),
             ),
         )
         try:
@@ -168,19 +170,7 @@ class Daemon:
         )
 
         async def status() -> dict[str, Any]:
-            open_ports = {port for _, port in listeners.ports}
-            return build_status(
-                config=self.config,
-                paths=self.paths,
-                ports=self.ports,
-                listening={name: name == "web" or port in open_ports for name, port in self.ports.items()},
-                web_url=master.web_url,
-                started_at=self.started_at,
-                runs=[run.record for run in runs.live.values()],
-                store=recorder.stats(),
-                analysis=analyst.status(),
-                warnings=lasting_warnings(self.config),
-            )
+            return self._status(listeners, runs, recorder, analyst, master.web_url)
 
         async def reload() -> dict[str, Any]:
             changed = await asyncio.to_thread(load_config, self.paths.config_file)
@@ -206,6 +196,8 @@ class Daemon:
                 ) from error
             await control.start()
             # Everyone who started us may go on; what follows is not needed to serve.
+            if not pipe.detached:
+                print(f"mitmweb: {master.web_url}", file=sys.stderr)
             pipe.ready()
             self._announce(master.web_url)
             probe = readiness.probe_later(inspector.readiness.url, self.roots)
@@ -217,6 +209,23 @@ class Daemon:
             await listeners.close_all()
             await master.done()
             await analyst.close()
+
+    def _status(
+        self, listeners: Listeners, runs: Runs, recorder: Recorder, analyst: AnalystProcess, web_url: str
+    ) -> dict[str, Any]:
+        open_ports = {port for _, port in listeners.ports}
+        return build_status(
+            config=self.config,
+            paths=self.paths,
+            ports=self.ports,
+            listening={name: name == "web" or port in open_ports for name, port in self.ports.items()},
+            web_url=web_url,
+            started_at=self.started_at,
+            runs=[run.record for run in runs.live.values()],
+            store=recorder.stats(),
+            analysis=analyst.status(),
+            warnings=lasting_warnings(self.config),
+        )
 
     async def _open_listeners(self, listeners: Listeners) -> None:
         await listeners.open_http(self.ports["reverse"], Listener("reverse"))

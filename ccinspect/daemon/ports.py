@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import errno
+import random
 import socket
 
 from ccinspect.errors import PortBusy
 
+# The kernel hands out ports from 32768 on by default (ip(7), ip_local_port_range).
+_QUIET_PORTS = (20_000, 32_768)
+_ATTEMPTS = 100
+
 
 def claim_port(port: int, setting: str) -> int:
     """Check that `port` can be listened on; 0 finds a free one. Raises PortBusy naming the setting to change."""
+    if port == 0:
+        return _free_port()
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -25,6 +32,19 @@ def claim_port(port: int, setting: str) -> int:
             ) from error
         number: int = probe.getsockname()[1]
         return number
+
+
+def _free_port() -> int:
+    """Find a port below those the kernel hands out: until it is listened on, no other program gets it by chance."""
+    for _ in range(_ATTEMPTS):
+        port = random.randrange(*_QUIET_PORTS)
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise PortBusy("no free port was found on 127.0.0.1; the daemon was not started", "set the ports by hand")
 
 
 def free_udp_port() -> int:

@@ -74,8 +74,8 @@ def run_demo() -> int:
         mode = _choose_mode(stage)
         failed = [command for command in _clients() if not _run_client(stage, mode, command)]
         _say(f"\n{len(provider.requests)} requests reached the provider. What ccinspect recorded:\n")
-        listed = stage.call("flows", "list").returncode == 0
-    if failed or not listed:
+        shown = stage.call("flows", "list").returncode == 0 and _show_one(stage)
+    if failed or not shown:
         _say("\nNot all of this went well: see above.")
         return 1
     _say(_NEXT)
@@ -194,6 +194,16 @@ def _choose_mode(stage: _Stage) -> str:
     _say("  " + "\n  ".join(tried.stderr.strip().splitlines()))
     _say("So the clients are only told of a proxy (--proxy); one that ignores it would not be seen.")
     return "--proxy"
+
+
+def _show_one(stage: _Stage) -> bool:
+    """Show the first request to a model as it left its client."""
+    posts = 'map(select(.request.method == "POST")) | .[:1] | map(.id)'
+    found = json.loads(stage.call("flows", "list", "--json", "--jq", posts, capture=True).stdout or "[]")
+    if not found:
+        return False
+    _say(f"\n$ ccinspect flows show {found[0][:8]} --request\n")
+    return stage.call("flows", "show", found[0], "--request").returncode == 0
 
 
 def _clients() -> Iterator[list[str]]:

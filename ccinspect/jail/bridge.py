@@ -27,7 +27,7 @@ from ccinspect.jail.session import JailSettings
 Endpoint = tuple[str, int]
 """Address and port on a loopback interface."""
 
-INSIDE_INTERVAL = 0.04
+INSIDE_INTERVAL = 0.05
 """Seconds between two looks at what the command listens on."""
 _HOST_INTERVAL = 0.2
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
 import hashlib
 import re
@@ -34,7 +33,7 @@ def pem_blocks(text: bytes) -> list[bytes]:
 def pem_to_der(block: bytes) -> bytes:
     """The bytes inside one PEM block. Raises ValueError."""
     try:
-        return base64.b64decode(b"".join(block.split(b"\n")[1:-1]))
+        return binascii.a2b_base64(b"".join(block.split(b"\n")[1:-1]))
     except binascii.Error as error:
         raise ValueError(f"not a PEM block: {error}") from error
 

@@ -106,3 +106,12 @@ def _bounded_log() -> int:
     os.ftruncate(log, _LOG_SIZE)
     fcntl.fcntl(log, _F_ADD_SEALS, _SEAL_SHRINK_AND_GROW)
     return log
+
+
+def find_program(name: str, path: str | None = None) -> str | None:
+    """Where a program is on PATH, or None. (shutil.which does the same, and takes compression libraries along.)"""
+    for directory in (os.environ.get("PATH", os.defpath) if path is None else path).split(os.pathsep):
+        candidate = os.path.join(directory or os.curdir, name)
+        if os.path.isfile(candidate) and os.access(candidate, os.X_OK):
+            return candidate
+    return None

@@ -64,22 +64,21 @@ def build(channel: Channel, request: JailRequest) -> Inside:
         os.unshare(os.CLONE_NEWUSER | os.CLONE_NEWNET)
     except OSError as error:
         raise JailUnavailable(
-            f"cannot create a user namespace: {_reason(error)}; the command was not started"
+            f"cannot create a user namespace: {_reason(error)}; the command was not started", _namespaces_hint()
         ) from error
-    step = "read the daemon's certificate"
+    step = "create the tunnel"
     try:
         uplink_routes = links.route_changes()
         transit_namespace = os.open("/proc/self/ns/net", os.O_RDONLY)
         channel.send({"unshared": transit_namespace})
         channel.receive()
-        mounts = JailMounts(request.ca_cert, request.settings, request.tunnel, request.environ)
-        step = "create the tunnel"
         transit = Netlink()
         tunnel = wireguard.create(request.settings.wireguard, transit)
         step = "create the inner network namespace"
         inner, inner_namespace = _enter_inner(request.tunnel.ipv6)
         moving = _begin_move(tunnel, transit, inner_namespace)
         step = "cover files"
+        mounts = JailMounts(request.ca_cert, request.settings, request.tunnel, request.environ)
         os.unshare(os.CLONE_NEWNS)
         mounts.apply()
         step = "configure the tunnel"
@@ -92,7 +91,7 @@ def build(channel: Channel, request: JailRequest) -> Inside:
     except (OSError, wireguard.TunnelFailed) as error:
         raise JailUnavailable(
             f"cannot {step}: {_reason(error)}; the command was not started",
-            "run `ccinspect namespace doctor`; `ccinspect run --proxy` works without namespaces",
+            _namespaces_hint(),
         ) from error
     transit.close()
     inner.close()
@@ -160,3 +159,10 @@ def _reason(error: BaseException) -> str:
         text = os.strerror(error.errno).lower()
         return f"{text} ({error.filename})" if error.filename else text
     return str(error) or type(error).__name__
+
+
+def _namespaces_hint() -> str:
+    # Only now, for it is dear to import and hardly ever needed.
+    from ccinspect.jail.doctor import user_namespaces
+
+    return user_namespaces().fix or "run `ccinspect namespace doctor`; `ccinspect run --proxy` needs no namespaces"

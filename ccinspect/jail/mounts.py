@@ -6,58 +6,20 @@ All of it happens in the jail's own mount namespace, which no process on the hos
 from __future__ import annotations
 
 import contextlib
-import glob
 import os
 import re
 import socket
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ccinspect.jail import syscalls
+from ccinspect.jail.service_sockets import reachable_resolvers, reachable_services
 from ccinspect.jail.session import JailSettings, Tunnel
 from ccinspect.jail.syscalls import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, MS_REC, MS_REMOUNT, MS_SLAVE
 from ccinspect.jail.trust import TrustStore
 
 _RESOLV_CONF = "/etc/resolv.conf"
-# They would look names up past the tunnel, unseen.
-_RESOLVER_SOCKETS = (
-    "/run/nscd/socket",
-    "/var/run/nscd/socket",
-    "/run/systemd/resolve/io.systemd.Resolve",
-    "/run/systemd/resolve/io.systemd.Resolve.Monitor",
-    "/run/avahi-daemon/socket",
-    "/run/unscd/socket",
-)
-# Through each of these a program outside can be made to act for the one inside.
-_SERVICE_SOCKETS = (
-    "/run/docker.sock",
-    "/run/containerd/containerd.sock",
-    "/run/containerd/containerd.sock.ttrpc",
-    "/run/k3s/containerd/containerd.sock",
-    "/run/podman/podman.sock",
-    "/run/crio/crio.sock",
-    "/run/buildkit/buildkitd.sock",
-    "/run/libvirt/libvirt-sock",
-    "/var/lib/lxd/unix.socket",
-    "/var/lib/incus/unix.socket",
-    "/run/snapd.socket",
-    "/run/dbus/system_bus_socket",
-    "/run/systemd/private",
-    "/run/WSL/*_interop",
-    "{runtime}/bus",
-    "{runtime}/systemd/private",
-    "{runtime}/docker.sock",
-    "{runtime}/podman/podman.sock",
-    "{runtime}/containerd-rootless/api.sock",
-    "{home}/.docker/run/docker.sock",
-    "{home}/.docker/desktop/docker.sock",
-    "{home}/.colima/*/docker.sock",
-    "/tmp/tmux-{uid}/*",
-    "{tmux}/tmux-{uid}/*",
-    "/run/screen/S-*/*",
-)
 _SYSFS_NETWORK = ("class/net", "devices/virtual/net")
 
 
@@ -83,9 +45,7 @@ class JailMounts:
         self._trust = TrustStore(ca_cert, environ, settings.host_bundle)
         self._resolver = resolver_configuration(_read(_RESOLV_CONF), tunnel.dns)
         self._hidden = _outermost([*map(str, settings.hide), str(self.trust_directory)])
-        self._sockets = _sockets(_RESOLVER_SOCKETS, environ)
-        if settings.mask_sockets:
-            self._sockets += _sockets(_SERVICE_SOCKETS, environ)
+        self._sockets = [*reachable_resolvers(environ), *(reachable_services(environ) if settings.mask_sockets else ())]
         self._kept: list[_Mount] = []
         self.environment = self._trust.environment(self.trust_directory)
         """Variables to set inside."""
@@ -164,24 +124,6 @@ def _outermost(directories: list[str]) -> list[str]:
         if not any(path.startswith(f"{above}/") for above in found):
             found.append(path)
     return found
-
-
-def _sockets(patterns: tuple[str, ...], environ: Mapping[str, str]) -> list[str]:
-    """The sockets that exist now under these names, by their real paths."""
-    uid = os.getuid()
-    names = {
-        "runtime": environ.get("XDG_RUNTIME_DIR") or f"/run/user/{uid}",
-        "home": environ.get("HOME") or "/nonexistent",
-        "tmux": environ.get("TMUX_TMPDIR") or "/tmp",
-        "uid": str(uid),
-    }
-    found = []
-    for pattern in patterns:
-        for path in glob.glob(pattern.format(**{key: glob.escape(value) for key, value in names.items()})):
-            with contextlib.suppress(OSError):
-                if stat.S_ISSOCK(os.stat(path).st_mode):
-                    found.append(os.path.realpath(path))
-    return list(dict.fromkeys(found))
 
 
 def _make_mountable(path: str, workplace: Path) -> str:

@@ -36,6 +36,7 @@ from ccinspect.jail.command import Command, resolve
 from ccinspect.jail.helpers import Helper
 from ccinspect.jail.inside import JailRequest
 from ccinspect.jail.netlink import Netlink
+from ccinspect.jail.proxies import without_proxies
 from ccinspect.jail.session import JailSettings, Tunnel
 from ccinspect.jail.signals import FORWARDED, Signals
 from ccinspect.jail.terminal import Foreground
@@ -64,9 +65,12 @@ def run_jailed(
     each thing the user should know while the command runs. Call from the main thread of a process with no other.
     Raises JailUnavailable, CommandNotFound, CommandNotRunnable, RunError.
     """
-    found = resolve(command, dict(environ), cwd)
+    inner, proxies = without_proxies(environ)
+    found = resolve(command, inner, cwd)
+    if proxies:
+        report(f"{', '.join(sorted(proxies))} not set inside: the tunnel takes the place of a proxy")
     kind = uplink.choose(settings.uplink)
-    request = JailRequest(tunnel, settings, ca_cert, dict(environ), kind.gateway)
+    request = JailRequest(tunnel, settings, ca_cert, inner, kind.gateway)
     return _Supervisor(found, request, kind, report).run()
 
 

@@ -11,13 +11,13 @@ import contextlib
 import ctypes
 import hashlib
 import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ccinspect.jail import syscalls
 from ccinspect.jail.certificates import java_keystore, pem_blocks, pem_to_der, subject_hash
+from ccinspect.jail.helpers import find_program
 
 REPLACING_VARIABLES = (
     "SSL_CERT_FILE",
@@ -210,7 +210,7 @@ def _existing(paths: tuple[str, ...]) -> list[str]:
 
 def _java_stores(environ: Mapping[str, str]) -> tuple[str, ...]:
     homes = [environ["JAVA_HOME"]] if environ.get("JAVA_HOME") else []
-    java = shutil.which("java", path=environ.get("PATH"))
+    java = find_program("java", environ.get("PATH"))
     if java:
         homes.append(os.path.dirname(os.path.dirname(os.path.realpath(java))))
     below = [f"{home}/{part}" for home in homes for part in ("lib/security/cacerts", "jre/lib/security/cacerts")]
@@ -234,7 +234,7 @@ def _merge(source: str, target: str) -> None:
             os.symlink(os.path.join(source, link) if "/" in link else link, copy)
         else:
             with contextlib.suppress(OSError):
-                shutil.copyfile(entry.path, copy)
+                Path(copy).write_bytes(Path(entry.path).read_bytes())
 
 
 def _add_hashed(directory: Path, beside: str | None, authority: bytes) -> None:

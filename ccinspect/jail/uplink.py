@@ -6,11 +6,10 @@ Only the tunnel's encrypted datagrams cross it; no command ever runs in the tran
 from __future__ import annotations
 
 import os
-import shutil
 from abc import ABC, abstractmethod
 
 from ccinspect.errors import JailUnavailable
-from ccinspect.jail.helpers import Helper, HelperFailed
+from ccinspect.jail.helpers import Helper, HelperFailed, find_program
 
 # What the tunnel's datagrams may measure; see docs/jail.md on the choice of sizes.
 _LINK_MTU = 65520
@@ -102,7 +101,7 @@ def choose(wanted: str) -> Uplink:
     """The uplink for the setting `jail.uplink`. Raises JailUnavailable."""
     candidates = list(UPLINKS.values()) if wanted == "auto" else [UPLINKS[wanted]]
     for uplink in candidates:
-        if shutil.which(uplink.program):
+        if find_program(uplink.program):
             return uplink
     raise JailUnavailable(
         f"the jail has no uplink: {' and '.join(uplink.program for uplink in candidates)} not found",

@@ -6,7 +6,7 @@ how WireGuard itself recommends to containerise a tunnel.
 
 from __future__ import annotations
 
-import base64
+import binascii
 import errno
 import os
 import socket
@@ -58,14 +58,14 @@ class KernelWireGuard:
         """Set keys and peer of the interface, which must be in the present network namespace by now. Raises OSError."""
         peer = netlink.nested(
             0,
-            netlink.attribute(_PEER_KEY, base64.b64decode(tunnel.server_public_key)),
+            netlink.attribute(_PEER_KEY, binascii.a2b_base64(tunnel.server_public_key)),
             netlink.attribute(_PEER_ENDPOINT, _socket_address(gateway, tunnel.endpoint_port)),
             netlink.attribute(_PEER_KEEPALIVE, struct.pack("=H", _KEEPALIVE)),
             netlink.nested(_PEER_ALLOWED, _allowed(socket.AF_INET), _allowed(socket.AF_INET6)),
         )
         device = (
             netlink.text(_DEVICE_NAME, INTERFACE)
-            + netlink.attribute(_DEVICE_KEY, base64.b64decode(tunnel.client_private_key))
+            + netlink.attribute(_DEVICE_KEY, binascii.a2b_base64(tunnel.client_private_key))
             + netlink.nested(_DEVICE_PEERS, peer)
         )
         control = Netlink(netlink.GENERIC)
@@ -171,7 +171,7 @@ def create(wanted: str, transit: Netlink) -> WireGuard:
 
 
 def _hexadecimal(key: str) -> str:
-    return base64.b64decode(key).hex()
+    return binascii.a2b_base64(key).hex()
 
 
 def _socket_address(host: str, port: int) -> bytes:

@@ -7,6 +7,7 @@ import fcntl
 import os
 import shutil
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ from ccinspect.store.options import StoreOptions
 from ccinspect.store.selection import Selection
 from ccinspect.store.writer import FlowWriter
 
+# Attempts of 10 seconds each while another program holds a lock on the database.
+_PATIENCE = 3
+
 
 class Database:
     """Owns the store of one directory while it is open. Only one process can: others wait in `open`."""
@@ -26,7 +30,6 @@ class Database:
         self._options = options
         self._lock = -1
         self._identity: tuple[int, int] | None = None
-        self._to_delete: list[str] = []
         self.losses = Losses()
 
     def open(self, wait: bool = True) -> None:
@@ -45,8 +48,12 @@ class Database:
             raise StoreUnavailable(
                 "the store is being written by a daemon", "ask that daemon, or stop it first (`ccinspect stop`)"
             ) from error
-        self._connect()
-        maintenance.mark_interrupted(self._db)
+        try:
+            self._connect()
+            maintenance.mark_interrupted(self._db)
+        except BaseException:
+            os.close(self._lock)
+            raise
         for leftover in (self._dir / schema.SPOOL).glob("*"):
             if (claim := claim_spool(leftover)) is not None:
                 shutil.rmtree(leftover, ignore_errors=True)
@@ -61,13 +68,25 @@ class Database:
     def write(self, batch: list[dict[str, Any]]) -> None:
         """Write messages in one transaction; if that fails, each by itself, and count what cannot be kept."""
         self._reconnect_if_gone()
-        try:
-            self._transaction(batch)
-        except Exception:
+        if not self._written_together(batch):
             for message in batch:
                 self._write_one(message)
         for message in batch:
             self._delete_spooled(message)
+
+    def _written_together(self, batch: list[dict[str, Any]]) -> bool:
+        for _ in range(_PATIENCE):
+            try:
+                self._transaction(batch)
+                return True
+            except sqlite3.OperationalError as error:
+                # Another program has locked the database (we alone write to it): that passes.
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                    return False
+                self.losses.error, self.losses.failing = "another program has locked the database", True
+            except Exception:
+                return False
+        return False
 
     def command(self, name: str, params: dict[str, Any]) -> Any:
         """Carry out a command of the control API. Raises CcinspectError or sqlite3.Error."""
@@ -75,10 +94,14 @@ class Database:
             return maintenance.clear(self._db, self._writer.bodies, params)
         raise ControlError(f"the recorder knows no command {name!r}")
 
-    def maintain(self) -> None:
-        """Retention and housekeeping; a failure is noted and tried again next time."""
+    def maintain(self) -> Iterator[None]:
+        """Retention and housekeeping, in steps between which `write` may be called.
+
+        A failure is noted, and tried again next time.
+        """
         try:
-            maintenance.retain(self._db, self._writer.bodies, self._options)
+            for _ in maintenance.retain(self._db, self._writer.bodies, self._options):
+                yield
         except sqlite3.Error as error:
             self.losses.error = f"old flows could not be removed: {error}"
 

@@ -61,6 +61,11 @@ class JournalWriter:
         """Bytes appended and not yet committed by the recorder."""
         return self.position - self.committed
 
+    @property
+    def handed_over(self) -> bool:
+        """Whether the reader has, or will have without our help, all that was appended."""
+        return not self._unsent
+
     def connect(self, channel: socket.socket | None) -> None:
         """Hand everything not yet committed, and all that follows, to the reader behind `channel`."""
         self._channel = channel
@@ -91,10 +96,10 @@ class JournalWriter:
             self._send_segments()
 
     def wake(self, urgent: bool = False) -> None:
-        """Tell the reader to look; once is enough until it answers (`commit`)."""
+        """Tell the reader that there is something; once is enough until it answers (`commit`)."""
         if self._unsent:
             self._send_segments()
-        if self._channel is not None and (urgent or not self._woken):
+        if self._channel is not None and self.pending and (urgent or not self._woken):
             with contextlib.suppress(OSError):  # a full socket has told it already, a closed one will be noticed
                 self._channel.send(URGENT if urgent else WAKE)
             self._woken = True
@@ -107,8 +112,7 @@ class JournalWriter:
                 self._unsent.popleft()
             os.close(self._segments.popleft().fd)
         self._woken = False
-        if self.pending or self._unsent:
-            self.wake()
+        self.wake()
 
     def close(self) -> None:
         while self._segments:

@@ -1,7 +1,7 @@
 """The process in which jq runs: jq can loop or grow without end, and inside of ours nothing could stop it.
 
-Started by `jqfilter`. First line on stdin: {"filters": [...], "seconds": N}. Then, for each request, a line with a
-number of bytes and so many bytes of JSON. Each is answered, and so are the filters themselves, by one line
+Started by `jqfilter`. First line on stdin: {"filters": [...], "seconds": N, "memory": BYTES}. Then, for each request, a
+line with a number of bytes and so many bytes of JSON. Each is answered, and so are the filters themselves, by one line
 {"ok": N} with N bytes of JSON behind it, or {"problem": "syntax" | "shape" | "failure", "filter": I, "detail": TEXT}.
 """
 
@@ -16,7 +16,6 @@ from typing import Any, BinaryIO
 
 import jq
 
-_MEMORY = 2 << 30
 _MEMORY_PER_BYTE = 16
 _MARK = "ccinspect:"
 
@@ -62,11 +61,11 @@ def run(program: Any, text: str) -> tuple[dict[str, Any], bytes]:
     return {"ok": len(data)}, data
 
 
-def _bound(seconds: float, size: int) -> None:
+def _bound(setup: dict[str, Any], size: int) -> None:
     """Limits for the next request: processor time, and memory by the size of its input."""
     used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
-    resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(used + seconds) + 1, resource.RLIM_INFINITY))
-    resource.setrlimit(resource.RLIMIT_AS, (max(_MEMORY, _MEMORY_PER_BYTE * size), resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(used + setup["seconds"]) + 1, resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_AS, (max(setup["memory"], _MEMORY_PER_BYTE * size), resource.RLIM_INFINITY))
 
 
 def _answer(out: BinaryIO, head: dict[str, Any], data: bytes = b"") -> None:
@@ -79,7 +78,7 @@ def main() -> int:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     source, out = sys.stdin.buffer, sys.stdout.buffer
     setup = json.loads(source.readline())
-    _bound(setup["seconds"], 0)
+    _bound(setup, 0)
     try:
         program = compile_all(setup["filters"])
     except ValueError as error:
@@ -88,7 +87,7 @@ def main() -> int:
     _answer(out, {"ok": 0})
     while line := source.readline():
         size = int(line)
-        _bound(setup["seconds"], size)
+        _bound(setup, size)
         _answer(out, *run(program, source.read(size).decode()))
     return 0
 

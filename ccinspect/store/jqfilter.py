@@ -18,6 +18,7 @@ from typing import IO, Any, NoReturn, Self
 from ccinspect.errors import FilterError
 
 SECONDS = 60.0
+MEMORY = 2 << 30
 
 _ARRAYS = "each filter gets the whole array of flows and must yield one array"
 _WRAP = f"{_ARRAYS}: write `map(...)` or `[.[] | ...]`; the newest flow is `.[-1:]`"
@@ -31,8 +32,8 @@ class Filters:
     Raises FilterError when one does not compile.
     """
 
-    def __init__(self, filters: Sequence[str], seconds: float = SECONDS) -> None:
-        """`seconds`: how long one application may take."""
+    def __init__(self, filters: Sequence[str], seconds: float = SECONDS, memory: int = MEMORY) -> None:
+        """`seconds`: how long one application may take; `memory`: bytes that it may need, more for large input."""
         self._filters = list(filters)
         self._seconds = seconds
         self._process = subprocess.Popen(
@@ -42,7 +43,7 @@ class Filters:
             stderr=subprocess.DEVNULL,
         )
         try:
-            setup = {"filters": self._filters, "seconds": seconds}
+            setup = {"filters": self._filters, "seconds": seconds, "memory": memory}
             self._ask(json.dumps(setup).encode() + b"\n")
         except BaseException:
             self.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ccinspect.errors import BadSelection
@@ -15,6 +15,7 @@ from ccinspect.store.record import RecordCodec, to_json
 from ccinspect.store.selection import Selection
 
 _AT_ONCE = 200
+_PAGES_AT_ONCE = 2000
 # Shrinking goes this far below the limit, so that it need not be done again with every flow.
 _SHRINK_TO = 0.9
 
@@ -42,25 +43,27 @@ def clear(db: sqlite3.Connection, bodies: BodyWriter, params: dict[str, Any]) ->
     if selection.limit is not None:
         raise BadSelection("flows are not removed by number", "select them by time, run, host, path, status or type")
     where, values = selection.where(db)
-    removed = _remove_oldest(db, bodies, where, values)
+    removed = sum(_remove_oldest(db, bodies, where, values))
     _forget_runs(db, time.time())
-    give_back(db, bodies)
+    for _ in give_back(db, bodies):
+        continue
     return removed
 
 
-def retain(db: sqlite3.Connection, bodies: BodyWriter, options: StoreOptions) -> int:
-    """Remove what is older than `max_age`, then the oldest until the store fits `max_bytes`; the result is how many."""
-    removed = 0
+def retain(db: sqlite3.Connection, bodies: BodyWriter, options: StoreOptions) -> Iterator[int]:
+    """Remove what is older than `max_age`, then the oldest until the store fits `max_bytes`.
+
+    In steps of a fraction of a second, between which others may write; each yields how many flows were removed.
+    """
     if options.max_age is not None:
         oldest = time.time() - options.max_age
-        removed += _remove_oldest(db, bodies, "started_at < ?", (oldest,))
+        yield from _remove_oldest(db, bodies, "started_at < ?", (oldest,))
         _forget_runs(db, oldest)
     if options.max_bytes is not None and used_bytes(db) > options.max_bytes:
-        removed += _shrink(db, bodies, int(_SHRINK_TO * options.max_bytes))
+        yield from _shrink(db, bodies, int(_SHRINK_TO * options.max_bytes))
         oldest = db.execute("SELECT min(started_at) FROM flows").fetchone()[0]
         _forget_runs(db, oldest if oldest is not None else time.time())
-    give_back(db, bodies)
-    return removed
+    yield from give_back(db, bodies)
 
 
 def used_bytes(db: sqlite3.Connection) -> int:
@@ -71,55 +74,67 @@ def used_bytes(db: sqlite3.Connection) -> int:
     return int((pages - free) * size)
 
 
-def give_back(db: sqlite3.Connection, bodies: BodyWriter) -> None:
-    """Free pieces that no body uses any more, and return free pages to the file system."""
-    _sweep(db, bodies)
-    if db.execute("PRAGMA freelist_count").fetchone()[0]:
-        db.execute("PRAGMA incremental_vacuum").fetchall()
-        db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+def give_back(db: sqlite3.Connection, bodies: BodyWriter) -> Iterator[int]:
+    """Free pieces that no body uses any more, and return free pages to the file system; in steps, as `retain`."""
+    while _sweep(db, bodies):
+        yield 0
+    if not _free_pages(db):
+        return
+    while free := _free_pages(db):
+        db.execute(f"PRAGMA incremental_vacuum({_PAGES_AT_ONCE})").fetchall()
+        yield 0
+        if _free_pages(db) >= free:
+            break
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
-def _sweep(db: sqlite3.Connection, bodies: BodyWriter) -> None:
-    while True:
-        db.execute("BEGIN IMMEDIATE")
+def _free_pages(db: sqlite3.Connection) -> int:
+    return int(db.execute("PRAGMA freelist_count").fetchone()[0])
+
+
+def _sweep(db: sqlite3.Connection, bodies: BodyWriter) -> int:
+    db.execute("BEGIN IMMEDIATE")
+    try:
         found = bodies.sweep()
         db.execute("COMMIT")
-        if not found:
-            return
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+    return found
 
 
-def _shrink(db: sqlite3.Connection, bodies: BodyWriter, target: int) -> int:
+def _shrink(db: sqlite3.Connection, bodies: BodyWriter, target: int) -> Iterator[int]:
     """Remove the oldest flows until no more than `target` bytes are used; what they share with others frees nothing."""
-    removed = 0
     while (excess := used_bytes(db) - target) > 0:
-        chosen = []
-        for flow, size in db.execute(
+        oldest = db.execute(
             "SELECT id, coalesce(request_size, 0) + coalesce(response_size, 0) FROM flows WHERE state != 'started' "
             "ORDER BY id LIMIT ?",
             (_AT_ONCE,),
-        ):
+        ).fetchall()
+        if not oldest:
+            return
+        chosen = []
+        for flow, size in oldest:
             chosen.append(flow)
             excess -= size
             if excess <= 0:
                 break
-        if not chosen:
-            break
-        removed += _remove(db, bodies, chosen)
-        _sweep(db, bodies)
-    return removed
+        yield _remove(db, bodies, chosen)
+        while _sweep(db, bodies):
+            yield 0
 
 
-def _remove_oldest(db: sqlite3.Connection, bodies: BodyWriter, where: str, values: Sequence[Any]) -> int:
-    removed = last = 0
+def _remove_oldest(db: sqlite3.Connection, bodies: BodyWriter, where: str, values: Sequence[Any]) -> Iterator[int]:
+    last = 0
     while True:
         found = db.execute(
             f"SELECT id FROM flows WHERE ({where}) AND state != 'started' AND id > ? ORDER BY id LIMIT {_AT_ONCE}",
             (*values, last),
         ).fetchall()
         if not found:
-            return removed
+            return
         last = found[-1][0]
-        removed += _remove(db, bodies, [row[0] for row in found])
+        yield _remove(db, bodies, [row[0] for row in found])
 
 
 def _forget_runs(db: sqlite3.Connection, before: float) -> None:

@@ -32,6 +32,7 @@ class StoreReader:
     def __init__(self, store_dir: Path) -> None:
         self._db = schema.open_for_reading(store_dir)
         self._codec = RecordCodec(self._db)
+        self._open = True
 
     def __enter__(self) -> Self:
         return self
@@ -40,6 +41,8 @@ class StoreReader:
         self.close()
 
     def close(self) -> None:
+        """Close it; a body or a stream of messages that is still being read ends."""
+        self._open = False
         self._db.close()
 
     def count(self, selection: Selection | None = None) -> int:
@@ -211,7 +214,7 @@ class StoreReader:
             try:
                 yield
             finally:
-                if outermost:
+                if outermost and self._open:
                     self._db.execute("COMMIT")
         except sqlite3.Error as error:
             raise StoreUnavailable(

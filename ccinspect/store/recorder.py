@@ -17,6 +17,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,16 @@ log = logging.getLogger(__name__)
 PENDING_BYTES = 32 << 20
 # So many new workers in a row that committed nothing, and no more are started.
 MAX_RESTARTS = 5
+_RETRY_SECONDS = 0.02
 _BODY_FIELDS = ("request_body", "response_body", "client_request_body", "client_response_body", "content")
+
+
+@dataclass
+class _Asked:
+    """A question put to the worker, and the future of its answer."""
+
+    message: dict[str, Any]
+    answer: asyncio.Future[Any]
 
 
 class Recorder:
@@ -50,7 +60,7 @@ class Recorder:
         self._spool = SpoolArea(store_dir / SPOOL / f"{os.getpid()}-{secrets.token_hex(4)}")
         self._packer = msgpack.Packer(default=repr, unicode_errors="surrogatepass")
         self._tokens = count(1)
-        self._waiting: dict[int, asyncio.Future[Any]] = {}
+        self._waiting: dict[int, _Asked] = {}
         self._settling: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._ready: asyncio.Future[None] = loop.create_future()
         self._gone: asyncio.Event = asyncio.Event()
@@ -160,20 +170,31 @@ class Recorder:
         self._closing = True
         drained = True
         if self._channel is not None:
-            self._journal.wake(urgent=True)
-            self._channel.shutdown(socket.SHUT_WR)
             try:
-                await asyncio.wait_for(self._gone.wait(), timeout)
+                async with asyncio.timeout(timeout):
+                    await self._hand_over()
+                    self._hang_up()
+                    await self._gone.wait()
             except TimeoutError:
                 drained = False
         self._disconnect()
         self._journal.close()
         if drained and self._process is not None:
             await asyncio.to_thread(self._process.wait)
-        self._fail_waiting("the recorder was closed")
+        self._fail_waiting("it was closed", and_flushes=True)
         if not self._ready.done():
             self._ready.cancel()
         return drained
+
+    async def _hand_over(self) -> None:
+        while self._channel is not None and not self._journal.handed_over:
+            self._journal.wake()
+            await asyncio.sleep(_RETRY_SECONDS)
+
+    def _hang_up(self) -> None:
+        """Tell the worker that nothing more will come."""
+        if self._channel is not None:
+            self._channel.shutdown(socket.SHUT_WR)
 
     def _sum(self, name: str) -> int:
         return self._earlier_losses[name] + self._worker_losses[name]
@@ -214,11 +235,11 @@ class Recorder:
         if self._channel is None:
             raise self._dead()
         token = next(self._tokens)
-        answer = self._waiting[token] = self._loop.create_future()
+        asked = self._waiting[token] = _Asked({**message, "token": token}, self._loop.create_future())
         try:
-            self._journal.append(self._packer.pack({**message, "token": token}))
+            self._journal.append(self._packer.pack(asked.message))
             self._journal.wake(urgent=True)
-            return await asyncio.wait_for(answer, timeout)
+            return await asyncio.wait_for(asked.answer, timeout)
         except OSError as error:
             raise StoreUnavailable("no memory left to ask the recorder", "free some memory") from error
         finally:
@@ -251,7 +272,6 @@ class Recorder:
         self._channel = ours
         self._loop.add_reader(ours, self._receive)
         self._journal.connect(ours)
-        self._journal.wake()
 
     def _receive(self) -> None:
         while self._channel is not None:
@@ -263,8 +283,9 @@ class Recorder:
                 packet = b""
             if not packet:
                 self._disconnect()
-                self._gone.set()
-                if not self._closing:
+                if self._closing and not self._journal.pending:
+                    self._gone.set()
+                else:
                     self._worker_died()
                 return
             self._heard(msgpack.unpackb(packet, unicode_errors="surrogatepass"))
@@ -288,9 +309,10 @@ class Recorder:
             self._answered(message)
 
     def _answered(self, message: dict[str, Any]) -> None:
-        answer = self._waiting.get(message.get("flushed") or message.get("token") or 0)
-        if answer is None or answer.done():
+        asked = self._waiting.get(message.get("flushed") or message.get("token") or 0)
+        if asked is None or asked.answer.done():
             return
+        answer = asked.answer
         if "error" in message:
             told = message["error"]
             kind: Callable[[str, str], Exception] = getattr(errors, told["type"], ControlError)
@@ -319,16 +341,19 @@ class Recorder:
         if self._restarts_in_vain < MAX_RESTARTS:
             self._restarts += 1
             self._restarts_in_vain += 1
-            self._gone.clear()
             log.warning("The recorder's process ended unexpectedly; a new one takes over where it stopped.")
             try:
                 self._spawn()
+                self._ask_again()
+                if self._closing:
+                    self._hang_up()
                 return
             except OSError as error:
                 self._last_error = f"the recorder's process cannot be started: {error.strerror}"
+        self._gone.set()
         self._last_error = self._last_error or "the recorder's process ended"
         self._tell(self._last_error)
-        self._fail_waiting(self._last_error)
+        self._fail_waiting(self._last_error, and_flushes=True)
         if not self._ready.done():
             self._ready.set_exception(self._dead())
             self._ready.exception()
@@ -339,11 +364,22 @@ class Recorder:
             if not reached.done():
                 reached.set_result(None)
 
-    def _fail_waiting(self, why: str) -> None:
-        self._settle(math.inf)
-        for answer in self._waiting.values():
-            if not answer.done():
-                answer.set_exception(StoreUnavailable(f"the recorder cannot answer: {why}", "see `ccinspect status`"))
+    def _ask_again(self) -> None:
+        """A worker died with questions: the next answers a flush; a command may have been half done, so it fails."""
+        self._fail_waiting("its process ended in the middle; what you asked for may have been done in part")
+        for asked in self._waiting.values():
+            if not asked.answer.done():
+                self._journal.append(self._packer.pack(asked.message))
+        self._journal.wake(urgent=True)
+
+    def _fail_waiting(self, why: str, and_flushes: bool = False) -> None:
+        if and_flushes:
+            self._settle(math.inf)
+        for asked in self._waiting.values():
+            if not asked.answer.done() and (and_flushes or asked.message["kind"] != "flush"):
+                asked.answer.set_exception(
+                    StoreUnavailable(f"the recorder cannot answer: {why}", "see `ccinspect status`, and try again")
+                )
 
     def _dead(self) -> StoreUnavailable:
         return StoreUnavailable(

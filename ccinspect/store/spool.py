@@ -34,7 +34,8 @@ class SpoolArea:
         try:
             return path, os.open(path, flags, 0o600)
         except FileNotFoundError:
-            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for directory in (*reversed(self.directory.parents[:2]), self.directory):
+                directory.mkdir(mode=0o700, exist_ok=True)
             return path, os.open(path, flags, 0o600)
 
     def write(self, data: bytes) -> Body:

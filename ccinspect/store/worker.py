@@ -27,6 +27,7 @@ from typing import Any
 
 import msgpack
 
+from ccinspect.control import protocol
 from ccinspect.errors import CcinspectError, StoreUnavailable
 from ccinspect.store import journal
 from ccinspect.store.database import Database, claim_spool
@@ -66,9 +67,7 @@ class Worker:
                 self._gather()
             self._urgent = False
             self._drain()
-            if time.monotonic() >= self._next_maintenance and not self._at_end:
-                self._database.maintain()
-                self._next_maintenance = time.monotonic() + MAINTENANCE_SECONDS
+            self._maintain()
             self._post()
             if self._at_end:
                 return
@@ -77,6 +76,15 @@ class Worker:
         """Send a message to the proxy; should its socket be full, later."""
         self._outbox.append(msgpack.packb(message, unicode_errors="surrogatepass"))
         self._post()
+
+    def _maintain(self) -> None:
+        """Every few minutes, and once in a life however short."""
+        if time.monotonic() < self._next_maintenance or (self._at_end and self._next_maintenance):
+            return
+        for _ in self._database.maintain():
+            self._receive()
+            self._drain()
+        self._next_maintenance = time.monotonic() + MAINTENANCE_SECONDS
 
     def _patience(self) -> float:
         return max(0.0, self._next_maintenance - time.monotonic())
@@ -178,6 +186,16 @@ def _spooled(message: dict[str, Any]) -> int:
     return sum(value.get("size", 0) for key, value in message.items() if key != "flow" and isinstance(value, dict))
 
 
+def _remove_dead_socket(path: Path) -> None:
+    """Remove a socket that nobody listens on. A daemon puts its own in place only when it listens already."""
+    with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(OSError):
+        try:
+            with protocol.socket_address(path) as address:
+                probe.connect(address)
+        except ConnectionRefusedError:
+            path.unlink()
+
+
 def _limit_itself() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
@@ -194,7 +212,8 @@ def main(arguments: list[str]) -> int:
     channel = socket.socket(fileno=setup["fd"])
     spool = Path(setup["spool"])
     claim_spool(spool)  # until we end: a later recorder must not take it for a leftover
-    database = Database(Path(setup["store"]), StoreOptions.from_json(setup["options"]))
+    options = StoreOptions.from_json(setup["options"])
+    database = Database(Path(setup["store"]), options)
     try:
         database.open()
     except (CcinspectError, OSError) as error:
@@ -208,6 +227,8 @@ def main(arguments: list[str]) -> int:
         database.close()
         channel.close()
     shutil.rmtree(spool, ignore_errors=True)
+    if options.control_socket:
+        _remove_dead_socket(Path(options.control_socket))
     return 0
 
 

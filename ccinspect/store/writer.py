@@ -38,14 +38,15 @@ class FlowWriter:
         self._codec = RecordCodec(db)
         self.bodies = BodyWriter(db, interim_commit)
         self._compressor = zstandard.ZstdCompressor(level=bodies.LEVEL)
-        self._starting: dict[str, Record] = {}
+        self._starting: dict[str, tuple[int, Record]] = {}
+        self._last_id = int(db.execute("SELECT coalesce(max(id), 0) FROM flows").fetchone()[0])
 
     def apply(self, message: dict[str, Any]) -> None:
         """Carry out one message of kind run_started, run_ended, flow_started, flow_ended or message."""
         kind = message["kind"]
         if kind == "flow_started":
             # Kept back until the end of the batch: with luck its flow_ended is in it, and one row is written once.
-            self._starting[message["flow"]["id"]] = message["flow"]
+            self._starting.setdefault(message["flow"]["id"], (self._next_id(), message["flow"]))
         elif kind == "flow_ended":
             self._flow_ended(message)
         elif kind == "message":
@@ -60,20 +61,25 @@ class FlowWriter:
     def settle(self) -> None:
         """Write the rows of flows that started in this batch and are still going on."""
         starting, self._starting = self._starting, {}
-        for record in starting.values():
-            self._flow_started(record)
+        for number, record in starting.values():
+            self._flow_started(number, record)
 
     def forget(self) -> None:
         """The transaction was rolled back."""
         self._starting.clear()
         self.bodies.forget()
 
-    def _flow_started(self, record: Record) -> None:
+    def _next_id(self) -> int:
+        """Ids are given out in the order in which flows start, even where rows are written in another."""
+        self._last_id += 1
+        return self._last_id
+
+    def _flow_started(self, number: int, record: Record) -> None:
         if self._db.execute("SELECT 1 FROM flows WHERE uuid = ?", (record["id"],)).fetchone() is None:
-            self._insert(self._clean({**record, "state": record.get("state") or "started"}), {})
+            self._insert(number, self._clean({**record, "state": record.get("state") or "started"}), {})
 
     def _flow_ended(self, message: dict[str, Any]) -> None:
-        self._starting.pop(message["flow"]["id"], None)
+        number, _ = self._starting.pop(message["flow"]["id"], (None, None))
         record = self._clean(message["flow"])
         old = self._db.execute(
             f"SELECT id, {', '.join(f'{role}_body' for role in _ROLES)} FROM flows WHERE uuid = ?", (record["id"],)
@@ -81,7 +87,7 @@ class FlowWriter:
         known = dict(zip(_ROLES, old[1:], strict=True)) if old else dict.fromkeys(_ROLES)
         stored = self._store_bodies(message, record, known)
         if old is None:
-            self._insert(record, stored)
+            self._insert(number or self._next_id(), record, stored)
             return
         values = columns(record) | {f"{role}_body": stored.get(role, known[role]) for role in _ROLES}
         values["record"] = self._codec.pack(record)
@@ -91,9 +97,9 @@ class FlowWriter:
             if body is not None and role in stored:
                 self.bodies.release(body)
 
-    def _insert(self, record: Record, stored: dict[str, int]) -> None:
+    def _insert(self, number: int, record: Record, stored: dict[str, int]) -> None:
         values = columns(record) | {f"{role}_body": body for role, body in stored.items()}
-        values |= {"uuid": record["id"], "record": self._codec.pack(record)}
+        values |= {"id": number, "uuid": record["id"], "record": self._codec.pack(record)}
         names = ", ".join(values)
         marks = ", ".join(f":{name}" for name in values)
         self._db.execute(f"INSERT INTO flows ({names}) VALUES ({marks})", values)
@@ -159,7 +165,7 @@ class FlowWriter:
     def _message(self, message: dict[str, Any]) -> None:
         uuid = message["flow_id"]
         if uuid in self._starting:
-            self._flow_started(self._starting.pop(uuid))
+            self._flow_started(*self._starting.pop(uuid))
         flow = self._db.execute("SELECT id FROM flows WHERE uuid = ?", (uuid,)).fetchone()
         if flow is None:
             return  # removed while it was going on

@@ -8,6 +8,7 @@ import socket
 import ssl
 import subprocess
 import threading
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -227,3 +228,30 @@ def test_curl_speaks_http2_through_us_unchanged(daemon: Daemon, tmp_path: Path) 
     assert done.stdout
     (record,) = daemon.wait_for(1)
     assert record["client_conn"]["alpn"] == record["server_conn"]["alpn"]
+
+
+def test_a_jailed_connection_without_a_byte_is_recorded(daemon: Daemon) -> None:
+    """A port scan, or a connection that nobody answers: it leaves a trace all the same."""
+    connect = (
+        "import socket; s = socket.socket(); s.setblocking(False); s.connect_ex(('198.51.100.7', 4444)); s.close()"
+    )
+    scan = f"import socket; socket.create_connection(('{HOST}', 443), 10).close()"
+    done = daemon.run("run", "--inspect", "--", "python3", "-c", f"{connect}\n{scan}")
+    assert done.returncode == 0, done.stderr
+    (record,) = daemon.wait_for(1, lambda one: one["type"] == "tcp" and one["request"]["port"] == 443)
+    assert record["run"]
+    assert "without sending anything" in record["hint"]
+
+
+@pytest.mark.parametrize("size", [10, 70_000, 3_000_000])
+def test_the_body_of_a_request_that_went_nowhere_is_kept(start_daemon: StartDaemon, size: int) -> None:
+    daemon = start_daemon(inspector={"connect_to": {f"{HOST}:443": "127.0.0.1:1"}})
+    body = b"{" + b" " * (size - 2) + b"}"
+    url = f"http://127.0.0.1:{daemon.ports['reverse']}/v1/messages"
+    with pytest.raises(urllib.error.HTTPError, match="502") as refused:
+        urllib.request.urlopen(urllib.request.Request(url, data=body), timeout=20)
+    refused.value.close()
+    (record,) = daemon.wait_for(1)
+    assert record["state"] == "error"
+    assert "nothing listens there" in record["hint"]
+    assert daemon.body(record["id"], "--request") == body

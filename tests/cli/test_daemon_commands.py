@@ -8,10 +8,11 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from ccinspect.cli.status import exit_bits
+from ccinspect.cli.status import exit_bits, status_lines
 from ccinspect.demo.provider import Provider
 from tests.cli.conftest import Place
 from tests.cli.pseudo_terminal import Terminal
@@ -190,3 +191,45 @@ def test_init(place: Place) -> None:
     assert again.returncode == 2
     assert b"--force" in again.stderr
     assert place.run("init", "--force").returncode == 0
+
+
+def test_a_directory_named_relatively_by_the_environment(stopped: Daemon) -> None:
+    directory = stopped.paths.config_dir
+    argv = stopped.argv("start", "--detach")
+    at = argv.index("--config")
+    del argv[at : at + 2]
+    started = stopped.raw(argv, cwd=directory.parent, env={"CCINSPECT_CONFIG_DIR": directory.name})
+    assert started.returncode == 0, started.stderr
+    assert stopped.run("status").returncode == 0
+
+
+def test_a_daemon_that_hangs(daemon: Daemon) -> None:
+    os.kill(daemon.pid, signal.SIGSTOP)
+    try:
+        status = daemon.run("status", timeout=30)
+        stopped = daemon.run("stop", timeout=50)
+    finally:
+        os.kill(daemon.pid, signal.SIGCONT)
+    assert status.returncode == 3
+    assert "did not answer" in status.stdout
+    assert stopped.returncode == 1
+    assert f"kill -9 {daemon.pid}" in stopped.stderr
+
+
+def test_init_leaves_the_mode_of_a_directory_alone(place: Place) -> None:
+    place.paths.config_dir.chmod(0o755)
+    assert place.run("init").returncode == 0
+    assert place.paths.config_dir.stat().st_mode & 0o777 == 0o755
+
+
+def test_losses_are_shown(daemon: Daemon) -> None:
+    cases: list[tuple[dict[str, Any], str]] = [
+        ({"bodies": "none"}, "without bodies"),
+        ({"lost_records": 1, "last_error": "disk full"}, "1 flow could not be stored: disk full"),
+        ({"lost_records": 2, "lost_bodies": 3}, "2 flows and the bodies of 3 messages could not be stored"),
+        ({"failing": True, "last_error": "disk full"}, "nothing is being stored right now: disk full"),
+    ]
+    healthy = "\n".join(status_lines(daemon.status))
+    for store, words in cases:
+        assert words not in healthy
+        assert words in "\n".join(status_lines(daemon.status | {"store": daemon.status["store"] | store}))

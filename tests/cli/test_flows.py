@@ -338,9 +338,11 @@ def test_clear(place: Place) -> None:
 def test_clear_asks_on_a_terminal(place: Place, answer: str, left: int) -> None:
     place.record(http_flow(1), http_flow(2))
     with Terminal(place.argv("flows", "clear", "--all"), clean_environment()) as terminal:
-        terminal.read_until("Remove 2 flows? [y/N]")
+        terminal.read_until("Remove 2 flows? [y/N] ")
         terminal.type(answer)
-        terminal.finish()
+        status, said = terminal.finish()
+    assert (status == 0) is (left == 0)
+    assert "Traceback" not in said
     assert len(place.json("flows", "list")) == left
     with Terminal(place.argv("flows", "clear", "--all", "--yes"), clean_environment()) as terminal:
         assert terminal.finish()[0] == 0
@@ -377,3 +379,17 @@ def test_runs(place: Place) -> None:
     assert cells[:2] == ["0123456789", "inspect"]
     assert cells[3:] == ["1m01s", "3", "p", "nightly", "claude -p 'say hi\\e[2J'"]
     assert place.json("runs", "list")[0]["command"] == run["command"]
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_a_terminal_of_another_encoding(place: Place, encoding: str) -> None:
+    place.record(http_flow(1, request={"path": "/漢字/é/😀"}, request_body="漢 😀".encode()))
+    environ = {"PYTHONIOENCODING": encoding}
+    listed = place.run("flows", "list", env=environ)
+    assert listed.returncode == 0, listed.stderr
+    assert ("漢字" if encoding == "utf-8" else "\\u6f22\\u5b57") in listed.stdout.decode(encoding)
+    records = json.loads(place.run("flows", "list", "--json", env=environ).stdout.decode(encoding))
+    assert records[0]["request"]["path"] == "/漢字/é/😀"
+    filtered = place.run("flows", "list", "--jq", "map(.request.path)", env=environ)
+    assert json.loads(filtered.stdout.decode(encoding)) == ["/漢字/é/😀"]
+    assert place.run("flows", "show", flow_id(1), env=environ).returncode == 0

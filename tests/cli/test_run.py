@@ -51,25 +51,24 @@ def test_flows_belong_to_their_run(daemon: Daemon, provider: Provider, tmp_path:
     assert daemon.flows(None, "--run", "n") == [flow]
 
 
+EXITS = [
+    (["sh", "-c", "exit 7"], 7),
+    (["sh", "-c", "kill -TERM $$"], 143),
+    (["no-such-command-anywhere"], 127),
+    (["/etc/passwd"], 126),
+    (["/"], 126),
+    ([""], 127),
+]
+
+
 @pytest.mark.parametrize("mode", [[], ["--proxy"]])
-@pytest.mark.parametrize(
-    ("command", "status"),
-    [
-        (["sh", "-c", "exit 7"], 7),
-        (["sh", "-c", "kill -TERM $$"], 143),
-        (["no-such-command-anywhere"], 127),
-        (["/etc/passwd"], 126),
-        (["/"], 126),
-        ([""], 127),
-    ],
-)
-def test_exit_codes_are_a_shells(daemon: Daemon, mode: list[str], command: list[str], status: int) -> None:
-    done = daemon.run("run", *mode, "--", *command)
-    assert done.returncode == status
-    assert done.stdout == ""
-    assert "Traceback" not in done.stderr
-    assert bool(done.stderr) is (status in (126, 127))
-    assert daemon.json("runs", "list", "--json")[-1]["exit_code"] == status
+def test_exit_codes_are_a_shells(daemon: Daemon, mode: list[str]) -> None:
+    for command, status in EXITS:
+        done = daemon.run("run", *mode, "--", *command)
+        assert (done.returncode, done.stdout) == (status, ""), command
+        assert "Traceback" not in done.stderr
+        assert bool(done.stderr) is (status in (126, 127)), done.stderr
+    assert [run["exit_code"] for run in daemon.json("runs", "list", "--json")] == [status for _, status in EXITS]
 
 
 def test_stdin_and_stdout_are_the_commands_byte_for_byte(daemon: Daemon) -> None:
@@ -222,3 +221,10 @@ def test_in_the_jail(daemon: Daemon, provider: Provider) -> None:
     kinds = {flow["type"] for flow in daemon.flows(None, "--run", "jailed")}
     assert kinds >= {"http", "dns"}
     assert daemon.json("runs", "list", "--json")[-1]["mode"] == "inspect"
+
+
+def test_a_run_inside_of_a_run_that_cannot_reach_the_daemon(stopped: Daemon) -> None:
+    done = stopped.run("run", "--", "true", env={"CCINSPECT_RUN_ID": "0123456789"})
+    assert done.returncode == 1
+    assert "inside of run 0123456789" in done.stderr
+    assert stopped.run("status").returncode == 3

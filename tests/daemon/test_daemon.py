@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import select
 import socket
 import stat
 import subprocess
@@ -44,10 +46,12 @@ def post(port: int, path: str, body: bytes = b"{}", headers: tuple[str, ...] = (
 def sockets_of(pid: int) -> Iterator[tuple[str, str]]:
     """(table, local address in hex) of every internet socket that a process has open (proc(5))."""
     inodes = set()
-    for entry in os.scandir(f"/proc/{pid}/fd"):
-        target = os.readlink(entry.path)
-        if target.startswith("socket:["):
-            inodes.add(target[8:-1])
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        # A descriptor may be closed while we look.
+        with contextlib.suppress(FileNotFoundError):
+            target = os.readlink(f"/proc/{pid}/fd/{name}")
+            if target.startswith("socket:["):
+                inodes.add(target[8:-1])
     for table in ("tcp", "tcp6", "udp", "udp6", "raw", "raw6"):
         for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
             fields = line.split()
@@ -185,8 +189,13 @@ def test_kill_9_loses_no_completed_flow_and_marks_the_others(daemon: Daemon, pro
         for number in range(50):
             provider.answer_with(json_answer(200, {}), lambda request: b"slow" not in request.head)
             assert b" 200 " in post(daemon.ports["reverse"], f"/v1/messages?{number}")[:20]
+        recorder = os.pidfd_open(daemon.status["store"]["pid"])
         daemon.kill()
     gate.open()
+    # The recorder outlives its daemon to write what it was given, and takes the dead socket away.
+    assert select.select([recorder], [], [], 20)[0]
+    os.close(recorder)
+    assert not daemon.paths.control_socket.exists()
     daemon.restart_after_kill()
     records = daemon.flows()
     states = {record["request"]["path"].partition("?")[2]: record["state"] for record in records}

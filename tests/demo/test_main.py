@@ -79,7 +79,9 @@ def test_it_shows_what_an_unprivileged_users_clients_sent(place: Path) -> None:
     assert "$ ccinspect run --inspect -- python" in said
     assert "Hello from the fake provider. You said: What do you see of me?" in said
     assert "it wants to call weather({'city': 'example city'})" in said
-    table = said.partition("What ccinspect recorded:")[2]
+    table, _, one = said.partition("What ccinspect recorded:")[2].partition("$ ccinspect flows show")
+    assert '"content": "What do you see of me?"' in one
+    assert "sk-ant-demo-not-a-real-key" not in one
     for host, path in (("api.anthropic.com", "/v1/messages"), ("api.openai.com", "/v1/responses")):
         assert host in table
         assert path in table

@@ -16,6 +16,7 @@ from tests.fidelity import rawclient
 from tests.fidelity.rawclient import Outcome, Reader
 from tests.support.daemon import Daemon, Record, settings_for
 from tests.support.ports import free_port
+from tests.support.processes import resident
 
 HOST = "api.anthropic.com"
 GET = f"GET /x HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode()
@@ -181,13 +182,6 @@ def test_a_body_of_200_megabytes(tmp_path_factory: pytest.TempPathFactory) -> No
         finally:
             print(daemon.log())
             daemon.stop()
-
-
-def resident(pid: int) -> int:
-    """Resident memory of a process in bytes."""
-    with open(f"/proc/{pid}/status") as lines:
-        kilobytes = next(line.split()[1] for line in lines if line.startswith("VmRSS:"))
-    return int(kilobytes) * 1024
 
 
 def test_a_client_that_does_not_trust_us(daemon: Daemon, provider: Provider) -> None:

@@ -18,7 +18,7 @@ from ccinspect.jail.bridge import loopback_endpoints, wanted_inside, wanted_on_h
 from ccinspect.jail.listeners import Listener
 from ccinspect.jail.session import JailSettings
 from tests.jail.conftest import Jail
-from tests.jail.test_life import wait_until
+from tests.jail.processes import wait_until
 
 ME = 1000
 

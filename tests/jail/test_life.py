@@ -12,55 +12,16 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.jail.conftest import Jail
+from tests.jail.processes import alive, named, tree, wait_until
 
 pytestmark = pytest.mark.jail
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 10) -> bool:
-    """Wait for something that no event tells of; returns whether it came about."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        select.select([], [], [], 0.01)
-    return True
-
-
-def tree(pid: int) -> list[int]:
-    """A process and all below it."""
-    found, queue = [], [pid]
-    while queue:
-        parent = queue.pop()
-        found.append(parent)
-        with contextlib.suppress(OSError):
-            queue += map(int, Path(f"/proc/{parent}/task/{parent}/children").read_text().split())
-    return found
-
-
-def named(pids: list[int], part: str) -> int:
-    """The process whose command line holds `part`."""
-    for pid in pids:
-        with contextlib.suppress(OSError):
-            if part in Path(f"/proc/{pid}/cmdline").read_text():
-                return pid
-    raise LookupError(part)
-
-
-def alive(pids: list[int]) -> list[str]:
-    found = []
-    for pid in pids:
-        with contextlib.suppress(OSError):
-            status = Path(f"/proc/{pid}/status").read_text()
-            if "State:\tZ" not in status:
-                found.append(f"{pid} {Path(f'/proc/{pid}/cmdline').read_text()!r}")
-    return found
 
 
 @pytest.fixture(params=["jailed", "plain"])
@@ -334,7 +295,7 @@ def test_a_normal_end_leaves_nothing(jail: Jail) -> None:
 
 @pytest.mark.parametrize("victim", ["supervisor", "warden", "slirp4netns", "wireguard-go"])
 def test_killing_any_one_part_takes_all_the_others_along(jail: Jail, victim: str) -> None:
-    process, pids = started(jail, ["sh", "-c", LEAVERS + "exec sleep 503"])
+    process, pids = started(jail, ["sh", "-c", LEAVERS + "exec sleep 503"], wireguard="userspace")
     with process:
         supervisor, warden = (
             pids[0],

@@ -42,7 +42,7 @@ def test_with_ipv6_on_the_host_it_goes_through_the_tunnel(jail: Jail) -> None:
     assert ("2001:db8::7", 8000) in [(seen["host"], seen["port"]) for seen in jail.tunnels.seen("connect")]
 
 
-@pytest.mark.parametrize("size", [1, 1400, 4000, 20_000])
+@pytest.mark.parametrize("size", [1, 1400, 4000, 20_000, 65_000])
 def test_udp_datagrams_of_every_size_come_back(jail: Jail, size: int) -> None:
     code = """if True:
         import socket, sys
@@ -73,3 +73,10 @@ def test_search_lists_and_options_of_the_resolver_are_kept(jail: Jail) -> None:
 def test_both_uplinks_carry_the_tunnel(jail: Jail, uplink: str) -> None:
     done = jail.python(FETCH, f"http://203.0.113.9/{uplink}", uplink=uplink)
     assert done.stdout == f"hello from outside: /{uplink}\n", done.stderr
+
+
+def test_proxies_that_the_user_had_set_are_no_way_past_the_tunnel(jail: Jail) -> None:
+    env = {"HTTPS_PROXY": "http://127.0.0.1:7890", "http_proxy": "http://127.0.0.1:7890", "NO_PROXY": "localhost"}
+    done = jail.python(FETCH, "http://direct.example/x", env=env)
+    assert done.stdout == "hello from outside: /x\n", done.stderr
+    assert done.stderr == "report: HTTPS_PROXY, http_proxy not set inside: the tunnel takes the place of a proxy\n"

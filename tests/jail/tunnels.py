@@ -24,7 +24,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509 import NameOID
 
 ADDON = Path(__file__).with_name("proxy_addon.py")
-LISTENERS = 10
+LISTENERS = 60
+# From the eleventh handshake of a listener on, mitmproxy's WireGuard wants a cookie, which costs a client five seconds.
+# The daemon has a listener for each run; the tests start fewer jails on one than that.
+JAILS_PER_LISTENER = 9
+SIDE_BY_SIDE = 10
 _STOP = b"end of test"
 
 
@@ -147,8 +151,10 @@ class Tunnels:
         self._drain.start()
 
     def fresh(self, ipv6: bool = False) -> dict[str, Any]:
-        """A tunnel of its own for one jail, as `run.start` would answer. Each listener is used again after a while."""
-        number = next(self._next) % LISTENERS
+        """A tunnel for one jail, as `run.start` would answer; no other of the last ten has the same listener."""
+        group, within = divmod(next(self._next), JAILS_PER_LISTENER * SIDE_BY_SIDE)
+        number = group * SIDE_BY_SIDE + within % SIDE_BY_SIDE
+        assert number < LISTENERS, "more jails than these listeners are good for: raise LISTENERS"
         server, client = self._keys[number]
         return {
             "endpoint_port": self._ports[number],

@@ -126,6 +126,14 @@ def test_the_reader_is_woken_once_until_it_answers(line: Line) -> None:
     assert line.packets() == []
 
 
+def test_a_reader_that_has_nothing_to_answer_is_not_woken(line: Line) -> None:
+    line.writer.wake()
+    assert line.packets() == []
+    line.writer.append(b"x")
+    line.writer.wake()
+    assert line.packets()[-1] == WAKE
+
+
 def test_an_urgent_sign_is_never_held_back(line: Line) -> None:
     line.writer.append(b"x")
     line.writer.wake()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ccinspect.errors import AmbiguousFlowId, FlowNotFound
+from ccinspect.errors import AmbiguousFlowId, FlowNotFound, StoreUnavailable
 from ccinspect.store.query import StoreReader
 from ccinspect.store.selection import Selection
 from tests.store.records import SECONDS, ended, flow, record, recording, run
@@ -80,6 +80,18 @@ def test_a_body_being_read_is_not_pulled_away(tmp_path: Path) -> None:
                     store.get(sent["id"])
 
     asyncio.run(scenario())
+
+
+def test_a_reader_may_be_closed_while_a_body_is_being_read(tmp_path: Path) -> None:
+    sent = flow()
+    asyncio.run(record(tmp_path, ended(sent, b"x", os.urandom(3 << 20))))
+    store = StoreReader(tmp_path)
+    chunks = store.stream_body(sent["id"], "response")
+    assert chunks is not None
+    assert next(chunks)
+    store.close()
+    with pytest.raises(StoreUnavailable):
+        next(chunks)
 
 
 def test_runs_come_oldest_first(tmp_path: Path) -> None:

@@ -120,7 +120,6 @@ def test_urls(path: str, left: str | None) -> None:
         assert clean == (path if left == "same" else left)
 
 
-
 @pytest.mark.parametrize(
     "words",
     [

@@ -139,7 +139,13 @@ def test_nobody_clears_behind_a_recorders_back(tmp_path: Path) -> None:
 
 def test_cleared_content_is_not_left_in_the_file(tmp_path: Path) -> None:
     marker = b"unrepeatable-" + os.urandom(16).hex().encode()
-    asyncio.run(record(tmp_path, ended(flow(), marker), *(ended(flow(request={"pretty_host": "b.test"}), b"y%d" % n) for n in range(50))))
+    asyncio.run(
+        record(
+            tmp_path,
+            ended(flow(), marker),
+            *(ended(flow(request={"pretty_host": "b.test"}), b"y%d" % n) for n in range(50)),
+        )
+    )
     assert marker in (tmp_path / schema.DATABASE).read_bytes()
     clear_without_daemon(tmp_path, Selection(host="api.example.com"))
     assert not any(marker in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())

@@ -1,0 +1,78 @@
+"""The frame around every command: its streams, its errors, its exit status."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from ccinspect import __version__
+from tests.cli.conftest import Place
+from tests.support.daemon import clean_environment
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_without_some_of_its_streams(place: Place, closed: str) -> None:
+    for words in (["version"], ["flows", "list"], ["flows", "clear", "--all"], ["nonsense"]):
+        done = subprocess.run(
+            ["sh", "-c", f'"$@" {closed}', "sh", *place.argv(*words)],
+            capture_output=True, timeout=60, env=clean_environment(),
+        )  # fmt: skip
+        assert done.returncode == (2 if words == ["nonsense"] else 0), done.stderr
+        assert b"Traceback" not in done.stderr
+        assert b"internal error" not in done.stderr
+
+
+@pytest.mark.parametrize("words", [["version"], ["--version"]])
+def test_version(place: Place, words: list[str]) -> None:
+    assert place.lines(*words) == [f"ccinspect {__version__}"]
+
+
+@pytest.mark.parametrize("group", [[], ["flows"], ["namespace"], ["runs"]])
+def test_without_a_command_the_help_is_an_error(group: list[str]) -> None:
+    argv = [sys.executable, "-P", "-m", "ccinspect", *group]
+    done = subprocess.run(argv, capture_output=True, timeout=60, env=clean_environment())
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"Commands:" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["stat"], "did you mean 'start', 'status'"),
+        (["status", "--jsn"], "no such option: --jsn"),
+        (["flows", "show"], "missing argument 'ID'"),
+        (["flows", "list", "--limit", "many"], "--limit"),
+        (["--config", "", "status"], "--config needs the name of a directory"),
+        (["flows", "show", "x", "--raw", "--json"], "exclude each other"),
+    ],
+)
+def test_a_wrong_command_line_is_two_lines(place: Place, words: list[str], said: str) -> None:
+    argv = [sys.executable, "-P", "-m", "ccinspect", *words]
+    done = subprocess.run(argv, capture_output=True, timeout=60, env=clean_environment(), text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    message, hint = done.stderr.splitlines()
+    assert message.startswith("ccinspect: ")
+    assert said.lower() in message.lower()
+    assert hint.startswith("  see: ccinspect")
+
+
+def test_completion(place: Place) -> None:
+    environ = {"_CCINSPECT_COMPLETE": "complete_bash", "COMP_WORDS": "ccinspect flows l", "COMP_CWORD": "2"}
+    assert place.run(env=environ).stdout.decode().split() == ["list"]
+
+
+def test_an_internal_error_is_no_traceback(place: Place) -> None:
+    place.paths.config_dir.joinpath("data").write_text("a file where a directory should be")
+    for words in (
+        ["start"],
+        ["start", "--detach"],
+        ["run", "--", "true"],
+        ["flows", "list"],
+        ["flows", "clear", "--all"],
+    ):
+        done = place.run(*words)
+        assert b"Traceback" not in done.stderr, words
+        assert b"internal error" not in done.stderr, words
+        assert done.returncode in (0, 1, 2)

@@ -1,0 +1,49 @@
+"""Looking at processes from outside, and waiting for what no event tells of."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 10) -> bool:
+    """Wait for something that no event tells of; returns whether it came about."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        select.select([], [], [], 0.01)
+    return True
+
+
+def tree(pid: int) -> list[int]:
+    """A process and all below it."""
+    found, queue = [], [pid]
+    while queue:
+        parent = queue.pop()
+        found.append(parent)
+        with contextlib.suppress(OSError):
+            queue += map(int, Path(f"/proc/{parent}/task/{parent}/children").read_text().split())
+    return found
+
+
+def named(pids: list[int], part: str) -> int:
+    """The process whose command line holds `part`."""
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            if part in Path(f"/proc/{pid}/cmdline").read_text():
+                return pid
+    raise LookupError(part)
+
+
+def alive(pids: list[int]) -> list[str]:
+    found = []
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            status = Path(f"/proc/{pid}/status").read_text()
+            if "State:\tZ" not in status:
+                found.append(f"{pid} {Path(f'/proc/{pid}/cmdline').read_text()!r}")
+    return found
