@@ -64,7 +64,7 @@ class Inspector:
         elif not state.flows and state.listener.kind == "wireguard":
             # A connection without a byte, or one that was never answered: nothing that leaves a jail goes unrecorded.
             attempt = tcp.TCPFlow(client, connection.Server(address=client.sockname))
-            self._end(Capture(attempt, state.listener, state.run).of_raw_stream(), hint=hints.NOTHING_SENT)
+            self._end(Capture(attempt, state.listener, state.run, self.who).of_raw_stream(), hint=hints.NOTHING_SENT)
 
     def http_connect(self, captured: http.HTTPFlow) -> None:
         self._attribute_by_credentials(captured)

@@ -32,9 +32,7 @@ def decode_request(body: bytes, path: str = "") -> Request:
 def decode_response(body: bytes, status: int = 200) -> Response:
     raw, diagnostics = read_object(body, DIALECT)
     if is_error(raw, status):
-        return Response(
-            DIALECT, error=read_error(raw, status), outcome=Outcome.ERROR, raw=raw, diagnostics=diagnostics
-        )
+        return Response(DIALECT, error=read_error(raw, status), outcome=Outcome.ERROR, raw=raw, diagnostics=diagnostics)
     return Response(
         dialect=DIALECT,
         model=as_name(raw.get("model")),

@@ -64,9 +64,7 @@ _REQUEST_FIELDS = names(
     "model system messages tools tool_choice max_tokens temperature top_p top_k stop_sequences stream thinking "
     "output_config output_format metadata service_tier anthropic_version"
 )
-_RESPONSE_FIELDS = names(
-    "id type role model content stop_reason stop_sequence usage input_tokens error request_id"
-)
+_RESPONSE_FIELDS = names("id type role model content stop_reason stop_sequence usage input_tokens error request_id")
 _MESSAGE_FIELDS = names("role content")
 _TEXT_FIELDS = names("type text citations cache_control")
 _MEDIA_FIELDS = names("type source title context cache_control")
@@ -354,9 +352,7 @@ def _output_format(raw: JsonObject) -> OutputFormat | None:
 def decode_response(body: bytes, status: int = 200) -> Response:
     raw, diagnostics = read_object(body, DIALECT)
     if raw.get("type") == "error" or is_error(raw, status):
-        return Response(
-            DIALECT, error=read_error(raw, status), outcome=Outcome.ERROR, raw=raw, diagnostics=diagnostics
-        )
+        return Response(DIALECT, error=read_error(raw, status), outcome=Outcome.ERROR, raw=raw, diagnostics=diagnostics)
     if diagnostics:
         return Response(DIALECT, outcome=Outcome.TRUNCATED, diagnostics=diagnostics)
     return read_response(raw)

@@ -272,9 +272,7 @@ def _tool_choice(value: Json) -> ToolChoice | None:
 def decode_response(body: bytes, status: int = 200) -> Response:
     raw, diagnostics = read_object(body, DIALECT)
     if status >= 400 or raw.get("type") == "error":
-        return Response(
-            DIALECT, error=read_error(raw, status), outcome=Outcome.ERROR, raw=raw, diagnostics=diagnostics
-        )
+        return Response(DIALECT, error=read_error(raw, status), outcome=Outcome.ERROR, raw=raw, diagnostics=diagnostics)
     if diagnostics:
         return Response(DIALECT, outcome=Outcome.TRUNCATED, diagnostics=diagnostics)
     if "output" in raw and isinstance(raw["output"], dict):

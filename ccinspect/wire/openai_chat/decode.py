@@ -345,9 +345,7 @@ def read_reasoning(raw: JsonObject, path: Path) -> list[Block]:
 def decode_response(body: bytes, status: int = 200) -> Response:
     raw, diagnostics = read_object(body, DIALECT)
     if is_error(raw, status):
-        return Response(
-            DIALECT, error=read_error(raw, status), outcome=Outcome.ERROR, raw=raw, diagnostics=diagnostics
-        )
+        return Response(DIALECT, error=read_error(raw, status), outcome=Outcome.ERROR, raw=raw, diagnostics=diagnostics)
     if diagnostics:
         return Response(DIALECT, outcome=Outcome.TRUNCATED, diagnostics=diagnostics)
     return read_response(raw)

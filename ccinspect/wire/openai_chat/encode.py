@@ -413,5 +413,3 @@ def encode_error(error: ApiError) -> Encoded:
     kind, code = _ERROR_TYPES.get(error.kind, ("invalid_request_error", None))
     message = error.message or readable(error.raw, 500) or f"HTTP {error.status or STATUS[error.kind]}"
     return Encoded({"error": {"message": message, "type": kind, "param": error.param, "code": code}})
-
-

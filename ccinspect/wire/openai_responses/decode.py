@@ -196,9 +196,7 @@ def _output_format(value: Json) -> OutputFormat | None:
 def decode_response(body: bytes, status: int = 200) -> Response:
     raw, diagnostics = read_object(body, DIALECT)
     if is_error(raw, status) and raw.get("object") != "response":
-        return Response(
-            DIALECT, error=read_error(raw, status), outcome=Outcome.ERROR, raw=raw, diagnostics=diagnostics
-        )
+        return Response(DIALECT, error=read_error(raw, status), outcome=Outcome.ERROR, raw=raw, diagnostics=diagnostics)
     if diagnostics:
         return Response(DIALECT, outcome=Outcome.TRUNCATED, diagnostics=diagnostics)
     return read_response(raw)
