@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import socket
 import ssl
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
@@ -122,7 +123,7 @@ class Tunnels:
         self.ca_cert = directory / "ca" / "mitmproxy-ca-cert.pem"
         self._log = directory / "seen.jsonl"
         self._log.touch()
-        self._ports = [_free_udp_port() for _ in range(LISTENERS)]
+        self._ports = _free_udp_ports(LISTENERS)
         self._keys = [(mitmproxy_rs.wireguard.genkey(), mitmproxy_rs.wireguard.genkey()) for _ in self._ports]
         self._next = count()
         modes = []
@@ -141,12 +142,13 @@ class Tunnels:
             text=True,
         )
         assert self._process.stdout
-        started = 0
+        started, said = 0, []
         for line in self._process.stdout:
+            said.append(line)
             started += "WireGuard server listening" in line
             if started == LISTENERS:
                 break
-        assert started == LISTENERS, "mitmdump did not start"
+        assert started == LISTENERS, "mitmdump did not start:\n" + "".join(said)
         self._drain = threading.Thread(target=self._process.stdout.read)
         self._drain.start()
 
@@ -178,8 +180,15 @@ class Tunnels:
         self._process.stdout.close()
 
 
-def _free_udp_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
+def _free_udp_ports(number: int) -> list[int]:
+    """Different ones, below those that the kernel hands out: nobody gets one of them before mitmproxy does."""
+    with ExitStack() as probes:
+        free: list[int] = []
+        for port in random.sample(range(20_000, 32_768), 10 * number):
+            probe = probes.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            with suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                free.append(port)
+            if len(free) == number:
+                return free
+    raise AssertionError(f"no {number} free UDP ports on 127.0.0.1")
