@@ -49,6 +49,7 @@ def _down(paths: Paths, warnings: list[str]) -> dict[str, Any]:
         "uptime": None,
         "runs": [],
         "store": {},
+        "analysis": {},
         "warnings": warnings,
     }
 
@@ -85,6 +86,8 @@ def status_lines(status: dict[str, Any]) -> Iterator[str]:
     yield _line("log", status["log"])
     yield _line("runs", text.count(len(status["runs"]), "live run") if status["runs"] else "none live")
     yield from _store_lines(status["data"], status["store"])
+    if status["analysis"]["last_error"]:
+        yield _line("analysis", status["analysis"]["last_error"], YELLOW)
     yield from _warning_lines(status)
 
 

@@ -10,11 +10,11 @@ from tests.cli.test_context import on_terminal
 
 
 def now(calls: list[dict[str, object]]) -> list[dict[str, object]]:
-    """The same calls, as if they were made now."""
+    """The same calls, as if they were made now, a thousand times as fast: none is yet to come."""
     for call in calls:
         flow = call["flow"]
         assert isinstance(flow, dict)
-        flow["timing"] = {key: value - START + time.time() for key, value in flow["timing"].items()}
+        flow["timing"] = {key: (value - START) / 1000 + time.time() for key, value in flow["timing"].items()}
     return calls
 
 
