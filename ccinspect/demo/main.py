@@ -38,6 +38,7 @@ That was all it takes. For real:
 
   ccinspect run --inspect -- claude       run an agent in the jail (any command will do)
   ccinspect flows list                    what it sent; `flows show ID` for one, `flows tail` to watch
+  ccinspect report --by mcp-server        where the tokens go: also by model, project, tool, day, host
   ccinspect flows dump -o capture.har     for the developer tools of a browser
   ccinspect status                        where the daemon listens, and mitmweb's address
   ccinspect namespace doctor              what the jail can do on this machine
@@ -74,7 +75,7 @@ def run_demo() -> int:
         mode = _choose_mode(stage)
         failed = [command for command in _clients() if not _run_client(stage, mode, command)]
         _say(f"\n{len(provider.requests)} requests reached the provider. What ccinspect recorded:\n")
-        shown = stage.call("flows", "list").returncode == 0 and _show_one(stage)
+        shown = stage.call("flows", "list").returncode == 0 and _show_calls(stage)
     if failed or not shown:
         _say("\nNot all of this went well: see above.")
         return 1
@@ -121,7 +122,8 @@ def _environment(home: Path) -> dict[str, str]:
         if not name.startswith(_REMOVED) and name.lower() not in _PROXY_VARIABLES
     }
     # An agent must neither find nor leave settings in the user's own home.
-    return kept | {"HOME": str(home), "ANTHROPIC_API_KEY": "sk-ant-demo-not-a-real-key-0004"}
+    # Nobody should have to press a key.
+    return kept | {"HOME": str(home), "PAGER": "cat", "ANTHROPIC_API_KEY": "sk-ant-demo-not-a-real-key-0004"}
 
 
 def _write_settings(paths: Paths, provider: Provider, directory: Path) -> None:
@@ -196,14 +198,23 @@ def _choose_mode(stage: _Stage) -> str:
     return "--proxy"
 
 
-def _show_one(stage: _Stage) -> bool:
-    """Show the first request to a model as it left its client."""
-    posts = 'map(select(.request.method == "POST")) | .[:1] | map(.id)'
-    found = json.loads(stage.call("flows", "list", "--json", "--jq", posts, capture=True).stdout or "[]")
+def _show_calls(stage: _Stage) -> bool:
+    """Show the first request to a model as it left its client, what the last turn was made of, and what it all cost."""
+    calls = 'map(select(.request.method == "POST" and (.request.pretty_host | startswith("api.anthropic")))) | map(.id)'
+    found = json.loads(stage.call("flows", "list", "--json", "--jq", calls, capture=True).stdout or "[]")
     if not found:
         return False
-    _say(f"\n$ ccinspect flows show {found[0][:8]} --request\n")
-    return stage.call("flows", "show", found[0], "--request").returncode == 0
+    commands = [
+        ("flows", "show", found[0][:8], "--request"),
+        ("flows", "context", found[-1][:8]),
+        ("conversations", "show", found[-1][:8]),
+        ("report",),
+    ]
+    for command in commands:
+        _say(f"\n$ ccinspect {shlex.join(command)}\n")
+        if stage.call(*command).returncode:
+            return False
+    return True
 
 
 def _clients() -> Iterator[list[str]]:

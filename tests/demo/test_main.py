@@ -78,10 +78,15 @@ def test_it_shows_what_an_unprivileged_users_clients_sent(place: Path) -> None:
     said = watch_demo(place)
     assert "$ ccinspect run --inspect -- python" in said
     assert "Hello from the fake provider. You said: What do you see of me?" in said
-    assert "it wants to call weather({'city': 'example city'})" in said
+    assert "it wants to call mcp__sky__weather({'city': 'example city'})" in said
     table, _, one = said.partition("What ccinspect recorded:")[2].partition("$ ccinspect flows show")
     assert '"content": "What do you see of me?"' in one
-    assert "sk-ant-demo-not-a-real-key" not in one
+    assert "sk-ant-demo-not-a-real-key" not in said
+    context, _, rest = one.partition("$ ccinspect flows context")[2].partition("$ ccinspect conversations show")
+    assert "server\tsky" in context
+    conversation, _, report = rest.partition("$ ccinspect report")
+    assert "tool use" in conversation
+    assert report.strip().startswith("claude-haiku-4-5\t2\t")
     for host, path in (("api.anthropic.com", "/v1/messages"), ("api.openai.com", "/v1/responses")):
         assert host in table
         assert path in table

@@ -6,7 +6,7 @@ from openai import OpenAI
 
 client = OpenAI(api_key="sk-demo-not-a-real-key-0002")
 
-with client.responses.stream(model="gpt-fake-large", input="And what of me?") as stream:
+with client.responses.stream(model="gpt-5-mini", input="And what of me?") as stream:
     for event in stream:
         if event.type == "response.output_text.delta":
             print(event.delta, end="", flush=True)
