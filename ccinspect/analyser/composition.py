@@ -32,6 +32,7 @@ from ccinspect.wire.model import (
     Tool,
     ToolCall,
     ToolResult,
+    Unknown,
     Usage,
 )
 
@@ -222,7 +223,7 @@ def blocks_in_order(request: Request) -> Iterator[Tool | Block]:
 
 
 def _tool_part(tool: Tool, identity: str, count: Count) -> Part:
-    ref = tool_ref(tool.name, tool.server)
+    ref = tool_ref(tool.name, tool.server, tool.kind)
     return Part(
         Category.TOOLS,
         ref.source,
@@ -253,6 +254,8 @@ def _places(request: Request, identities: Sequence[Sequence[str]] | None) -> Ite
 def _base_category(message: Message, *, prefill: bool, current: bool) -> Category:
     if message.role in ("system", "developer"):
         return Category.SYSTEM
+    if message.blocks and all(isinstance(block, Unknown) for block in message.blocks):
+        return Category.OTHER
     if message.role == "assistant" and prefill:
         return Category.PREFILL
     if current:

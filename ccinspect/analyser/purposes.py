@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
-from ccinspect.wire.model import Block, Message, Request, Text, ToolResult
+from ccinspect.wire.model import Block, Message, Request, Text, ToolResult, Unknown
 
 
 class Purpose(StrEnum):
@@ -109,6 +109,9 @@ def _last_turn(messages: Sequence[Message]) -> list[Message]:
     """The messages after the model's last one; the whole of a conversation in which it has said nothing yet."""
     turn: list[Message] = []
     for message in reversed(messages):
+        if message.blocks and all(isinstance(block, Unknown) for block in message.blocks):
+            # Nobody can say whose it is: a setting at the end of Codex's input, say.
+            continue
         if message.role == "assistant":
             break
         if message.role not in ("system", "developer"):

@@ -48,16 +48,26 @@ class CallFacts:
 
 
 _MCP_NAME = re.compile(r"mcp__(.{1,100}?)__(.{1,200})|mcp[._](?!tool)([A-Za-z0-9-]{1,100})[._](.{1,200})", re.DOTALL)
+_MCP_NAMESPACE = re.compile(r"mcp__(.{1,200}?)(?:__)?", re.DOTALL)
+_OF_THE_CLIENT = ("function", "custom")
 _LONGEST_NAME = 200
 
 
-def tool_ref(name: str, server: str | None = None) -> ToolRef:
-    """Take an MCP tool's name apart: `mcp__github__get_issue`, `mcp_github_get_issue`, or one with its server apart."""
+def tool_ref(name: str, server: str | None = None, kind: str = "") -> ToolRef:
+    """Take an MCP tool's name apart: `mcp__github__get_issue`, `mcp_github_get_issue`, or one with its server apart.
+
+    `kind` is the tool's on the wire: functions can stand in a namespace. That of an MCP server is called `mcp__github`
+    (Codex); others are the agent's own way to group its tools.
+    """
     name = name[:_LONGEST_NAME]
     match = _MCP_NAME.fullmatch(name)
     if match:
         return ToolRef(match[2] or match[4], match[1] or match[3])
-    return ToolRef(name, server[:_LONGEST_NAME] if server else None)
+    server = server[:_LONGEST_NAME] if server else None
+    if server and kind in _OF_THE_CLIENT:
+        namespace = _MCP_NAMESPACE.fullmatch(server)
+        return ToolRef(name, namespace[1]) if namespace else ToolRef(f"{server}.{name}")
+    return ToolRef(name, server)
 
 
 # Cline and its kin reach all MCP tools through one of their own.
@@ -81,7 +91,7 @@ _TOOLS: dict[Activity, str] = {
     "exit_plan_mode enterplanmode spawn_agent send_input wait_agent close_agent new_task switch_mode slashcommand "
     "attempt_completion askuserquestion ask_followup_question taskcreate taskupdate tasklist taskget taskstop delegate "
     "killshell kill_shell save_memory write_todos manage_todo_list plan_mode_respond runsubagent sendmessage",
-    Activity.COMMAND: "code_execution code_interpreter write_stdin python repl",
+    Activity.COMMAND: "code_execution code_interpreter write_stdin python repl exec",
     Activity.TEST: "run_tests runtests test run_test",
     Activity.VCS: "git commit gh",
 }
@@ -122,7 +132,7 @@ def call_facts(call: ToolCall) -> CallFacts:
     ref = _called(call, arguments)
     if ref.server:
         return CallFacts(ref, ref.source, Activity.MCP, _file(arguments))
-    name = ref.name.lower()
+    name = call.name.lower()
     if name in _SHELL_NAMES:
         command = main_command(shell_text(call))
         if command is not None:
@@ -136,7 +146,7 @@ def _called(call: ToolCall, arguments: JsonObject) -> ToolRef:
     if call.name in _MCP_CALLERS and as_text(arguments.get("server_name")):
         tool = as_text(arguments.get("tool_name")) or as_text(arguments.get("uri")) or call.name
         return tool_ref(tool, as_text(arguments["server_name"]))
-    return tool_ref(call.name, call.server)
+    return tool_ref(call.name, call.server, call.kind)
 
 
 def shell_text(call: ToolCall) -> str | list[str]:

@@ -78,3 +78,12 @@ def test_each_turn_holds_all_of_the_history(turns):
 def test_sealed_reasoning_leaves_its_share_unattributed(turns):
     assert turns[2].analysis.composition.unattributed > 0
     assert turns[2].analysis.composition.total == 900
+
+
+def test_a_setting_after_the_users_words_is_nobodys_turn():
+    """As Codex ends its input; whatever else may come to stand there is not the assistant's either."""
+    for kind in ("configuration_update", "something_new"):
+        turn = Agent().send(ask(says("Is it clean?"), {"type": kind, "reasoning": {"effort": "low"}}), reply("r", SAID))
+        assert turn.analysis.purpose == "user_turn"
+        assert "assistant_prefill" not in turn.analysis.composition.categories
+        assert turn.analysis.composition.categories["current_user_message"] > 0

@@ -24,6 +24,21 @@ def test_tools_and_their_servers(name, server, ref, source):
     assert ref.source == source
 
 
+@pytest.mark.parametrize(
+    ("server", "ref"),
+    [
+        ("mcp__github", ToolRef("ask", "github")),
+        ("mcp__github__", ToolRef("ask", "github")),
+        ("mcp__my__docs__", ToolRef("ask", "my__docs")),
+        ("collaboration", ToolRef("collaboration.ask")),
+        ("mcp__", ToolRef("mcp__.ask")),
+    ],
+)
+def test_a_namespace_is_a_server_only_when_it_is_called_one(server, ref):
+    assert tool_ref("ask", server, "function") == tool_ref("ask", server, "custom") == ref
+    assert tool_ref("ask", server, "mcp") == ToolRef("ask", server)
+
+
 def facts(name, **arguments):
     return call_facts(ToolCall(id="1", name=name, arguments=arguments))
 

@@ -66,7 +66,7 @@ def read_item(value: Json, path: Path) -> Message:
 
 
 def _role(kind: str, blocks: list[Block]) -> str:
-    if kind == TOOLS_ITEM:
+    if kind in (TOOLS_ITEM, "configuration_update"):
         return "developer"
     if blocks and isinstance(blocks[0], ToolResult):
         return "tool"
