@@ -21,6 +21,8 @@ class Terminal:
         self._ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         environ = {"TERM": "xterm-256color", "PAGER": "cat"} | dict(env)
+        # They would hold more than the size that the terminal has; pytest-xdist sets them.
+        environ = {name: value for name, value in environ.items() if name not in ("COLUMNS", "LINES")}
         self.process = subprocess.Popen(
             argv,
             stdin=theirs,
