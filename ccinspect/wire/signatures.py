@@ -35,7 +35,7 @@ def wrap(signature: Signature, dialect: str, mark: str = _MARK) -> str:
         return signature.value
     told = f"{mark}:{signature.origin}:{signature.value}"
     # Gemini's clients take signatures for base64 and refuse anything else.
-    return base64.b64encode(told.encode()).decode() if dialect == "gemini" else told
+    return base64.b64encode(told.encode("utf-8", "surrogatepass")).decode() if dialect == "gemini" else told
 
 
 def wrapping(origin: str) -> str:
@@ -69,7 +69,7 @@ def _decoded(text: str) -> str:
     if not text.startswith(_BASE64_MARK):
         return text
     try:
-        return base64.b64decode(text).decode("utf-8", "replace")
+        return base64.b64decode(text).decode("utf-8", "surrogatepass")
     except (binascii.Error, ValueError):
         return text
 

@@ -20,6 +20,7 @@ from ccinspect.wire.model import (
     Request,
     Response,
     Sampling,
+    Signature,
     StopReason,
     Text,
     Thinking,
@@ -30,6 +31,7 @@ from ccinspect.wire.model import (
     Usage,
 )
 from ccinspect.wire.registry import DIALECTS
+from ccinspect.wire.signatures import unwrap, wrap
 from tests.wire import judges, samples
 
 FIVE = samples.FIVE
@@ -337,6 +339,12 @@ def as_history(dialect: str, answer: dict[str, Any]) -> dict[str, Any]:
     if dialect == "gemini":
         return {"contents": [answer["candidates"][0]["content"]]}
     return {"messages": [answer["message"]]}
+
+
+def test_a_signature_that_is_no_text_comes_home_too() -> None:
+    """JSON can say what UTF-8 cannot."""
+    signature = Signature("\ud800#", "openai_responses")
+    assert unwrap(wrap(signature, "gemini"), "gemini") == signature
 
 
 def test_gemini_clients_get_base64_for_every_signature() -> None:
