@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
@@ -84,7 +84,15 @@ class Echo:
     """Send back whatever comes, until the client's end of file (for upgraded connections)."""
 
 
-Step = bytes | Gate | Pause | Close | Truncate | Reset | Echo
+@dataclass(frozen=True)
+class Converse:
+    """Hand on whatever comes, and send what is said to it, until it ends the talk or the client goes."""
+
+    talk: Callable[[bytes], tuple[bytes, bool]]
+    """Gets what came; gives what to send, and whether to go on."""
+
+
+Step = bytes | Gate | Pause | Close | Truncate | Reset | Echo | Converse
 
 
 @dataclass(frozen=True)

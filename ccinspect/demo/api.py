@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ccinspect.demo import anthropic_messages, openai_chat, openai_responses
-from ccinspect.demo.answers import Answer, HeaderList, event_stream, json_answer
+from ccinspect.demo.answers import Answer, Converse, HeaderList, event_stream, json_answer
 from ccinspect.demo.http1 import Received
 from ccinspect.demo.mind import ApiError, think
+from ccinspect.demo.websocket import WebSocket, wants_websocket
 
 HOSTS = ("api.anthropic.com", "api.openai.com")
 ANTHROPIC_MODELS = ["claude-fake-large", "claude-fake-small"]
@@ -80,6 +81,8 @@ def _check_key(call: Call) -> None:
 
 def _endpoint(call: Call) -> Callable[[Call], Answer]:
     method, path = call.request.method, call.request.path
+    if path == "/v1/responses" and method == "GET" and wants_websocket(call.request.header("upgrade")):
+        return _responses
     if path.startswith("/v1/models/") and method == "GET":
         return _model
     endpoint = _ENDPOINTS.get(path)
@@ -114,6 +117,9 @@ def _chat_completions(call: Call) -> Answer:
 
 
 def _responses(call: Call) -> Answer:
+    if call.request.method == "GET":
+        socket = WebSocket(call.request.head, openai_responses.Talk().hear)
+        return Answer([socket.opening, Converse(socket.talk)])
     ask = openai_responses.parse(call.document())
     reply = think(ask)
     if ask.stream:

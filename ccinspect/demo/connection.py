@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
-from ccinspect.demo.answers import Close, Echo, Gate, Pause, Reset, Step, Truncate
+from ccinspect.demo.answers import Close, Converse, Echo, Gate, Pause, Reset, Step, Truncate
 from ccinspect.demo.http1 import MAX_LINE
 
 _ECHO_PIECE = 65536
@@ -73,6 +73,9 @@ class Connection(asyncio.StreamReaderProtocol):
                         self._writer.write(data)
                         await self._writer.drain()
                     return False
+                case Converse():
+                    await self._converse(step)
+                    return False
                 case Close():
                     return False
                 case Truncate():
@@ -85,6 +88,13 @@ class Connection(asyncio.StreamReaderProtocol):
                     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                     return False
         return True
+
+    async def _converse(self, step: Converse) -> None:
+        goes_on = True
+        while goes_on and (data := await self.stream.read(_ECHO_PIECE)):
+            said, goes_on = step.talk(data)
+            self._writer.write(said)
+            await self._writer.drain()
 
     async def end(self) -> None:
         """Close the connection, in order or as the last step said."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 _QUOTE = 200
@@ -33,12 +33,19 @@ class Ask:
     """The last turn brings the result of a tool, so it is time to answer."""
     stream: bool
     thinking: bool = False
+    namespaces: Mapping[str, str] = field(default_factory=dict)
+    """Of the tools that stand in one, by name."""
+    free_form: Collection[str] = ()
+    """Names of the tools that take text and not JSON."""
 
 
 @dataclass(frozen=True)
 class ToolCall:
     name: str
     arguments: Mapping[str, Any]
+    namespace: str | None = None
+    free_form: str | None = None
+    """What a tool that takes text gets instead of arguments."""
 
     @property
     def json(self) -> str:
@@ -107,7 +114,8 @@ def _tool_call(ask: Ask) -> ToolCall | None:
         return None
     if name not in ask.tools:
         raise ApiError(400, f"tool_choice names {name!r}, which is not among the tools")
-    return ToolCall(name, _example(ask.tools[name]))
+    text = f"example for {name}" if name in ask.free_form else None
+    return ToolCall(name, _example(ask.tools[name]), ask.namespaces.get(name), text)
 
 
 def _asks_for(name: str, text: str) -> bool:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from ccinspect.demo.mind import ApiError, Ask, Reply, pieces
-from ccinspect.demo.openai_chat import CREATED, text
+from ccinspect.demo.mind import ApiError, Ask, Reply, ToolCall, pieces, think
+from ccinspect.demo.openai_chat import CREATED, error, text
 
 
 def parse(body: Mapping[str, Any]) -> Ask:
@@ -20,26 +20,44 @@ def parse(body: Mapping[str, Any]) -> Ask:
     items = [{"role": "user", "content": given}] if isinstance(given, str) else given
     if not all(isinstance(item, dict) for item in items):
         raise ApiError(400, "Invalid type for 'input': expected a list of objects.")
-    functions = [tool for tool in body.get("tools") or [] if tool.get("type") == "function"]
-    said = [item for item in items if item.get("role") == "user" or item.get("type") == "function_call_output"]
+    tools = list(_offered(body, items))
+    said = [item for item in items if item.get("role") == "user" or item.get("type") in _RESULTS]
     choice = body.get("tool_choice")
     forced = choice.get("name") if isinstance(choice, dict) else None
-    if choice == "required" and functions:
-        forced = functions[0]["name"]
+    if choice == "required" and tools:
+        forced = tools[0][1]["name"]
     return Ask(
         model=body["model"],
         prompt="\n".join([str(body.get("instructions") or ""), *(_text(item) for item in items)])
-        + (json.dumps(functions) if functions else ""),
+        + (json.dumps([tool for _, tool in tools]) if tools else ""),
         last_text=_text(said[-1]) if said else "",
-        tools={function["name"]: function.get("parameters") or {} for function in functions},
+        tools={tool["name"]: tool.get("parameters") or {} for _, tool in tools},
         forced_tool=forced,
-        has_tool_result=items[-1].get("type") == "function_call_output",
+        has_tool_result=bool(said) and said[-1].get("type") in _RESULTS,
         stream=body.get("stream") is True,
+        namespaces={tool["name"]: namespace for namespace, tool in tools if namespace},
+        free_form=[tool["name"] for _, tool in tools if tool["type"] == "custom"],
     )
 
 
+_RESULTS = ("function_call_output", "custom_tool_call_output")
+
+
+def _offered(body: Mapping[str, Any], items: list[Any]) -> Iterator[tuple[str | None, dict[str, Any]]]:
+    """The tools that an agent runs itself, each with its namespace; items of the input may bring some, too."""
+    lists = [body.get("tools"), *(item.get("tools") for item in items if item.get("type") == "additional_tools")]
+    for tool in (tool for tools in lists for tool in tools or []):
+        if tool.get("type") == "namespace":
+            yield from ((tool["name"], inner) for inner in tool["tools"] if inner.get("type") in _OURS)
+        elif tool.get("type") in _OURS:
+            yield None, tool
+
+
+_OURS = ("function", "custom")
+
+
 def _text(item: Mapping[str, Any]) -> str:
-    return text(item["output"] if item.get("type") == "function_call_output" else item.get("content"))
+    return text(item["output"] if item.get("type") in _RESULTS else item.get("content"))
 
 
 def document(reply: Reply) -> dict[str, Any]:
@@ -70,16 +88,21 @@ def _frame(reply: Reply, status: str) -> dict[str, Any]:
 
 def _item(reply: Reply, status: str) -> dict[str, Any]:
     if reply.tool:
-        return {
-            "id": f"fc_{reply.id}",
-            "type": "function_call",
-            "status": status,
-            "call_id": f"call_{reply.id}",
-            "name": reply.tool.name,
-            "arguments": reply.tool.json if status == "completed" else "",
-        }
+        return _call(reply, reply.tool, status)
     content = [_part(reply.text)] if status == "completed" else []
     return {"id": f"msg_{reply.id}", "type": "message", "status": status, "role": "assistant", "content": content}
+
+
+def _call(reply: Reply, tool: ToolCall, status: str) -> dict[str, Any]:
+    own = {"id": f"fc_{reply.id}", "type": "function_call", "status": status}
+    given = {"arguments": tool.json}
+    if tool.free_form is not None:
+        own |= {"id": f"ctc_{reply.id}", "type": "custom_tool_call"}
+        given = {"input": tool.free_form}
+    if status != "completed":
+        given = dict.fromkeys(given, "")
+    namespace = {"namespace": tool.namespace} if tool.namespace else {}
+    return {**own, "call_id": f"call_{reply.id}", "name": tool.name, **namespace, **given}
 
 
 def _part(value: str) -> dict[str, Any]:
@@ -98,9 +121,13 @@ def _usage(reply: Reply) -> dict[str, Any]:
 
 def events(reply: Reply) -> Iterator[bytes]:
     """The answer as server-sent events, numbered, in the order of the real API."""
-    for number, (name, data) in enumerate(_sequence(reply)):
-        document = {"type": name, "sequence_number": number, **data}
-        yield f"event: {name}\ndata: {json.dumps(document)}\n\n".encode()
+    for event in _numbered(_sequence(reply)):
+        yield f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode()
+
+
+def _numbered(sequence: Iterable[tuple[str, dict[str, Any]]]) -> Iterator[dict[str, Any]]:
+    for number, (name, data) in enumerate(sequence):
+        yield {"type": name, "sequence_number": number, **data}
 
 
 def _sequence(reply: Reply) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -114,7 +141,13 @@ def _sequence(reply: Reply) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _call_events(reply: Reply) -> Iterator[tuple[str, dict[str, Any]]]:
     assert reply.tool is not None
-    at = {"item_id": f"fc_{reply.id}", "output_index": 0}
+    item = _item(reply, "completed")
+    at = {"item_id": item["id"], "output_index": 0}
+    if reply.tool.free_form is not None:
+        for piece in pieces(reply.tool.free_form):
+            yield "response.custom_tool_call_input.delta", at | {"delta": piece}
+        yield "response.custom_tool_call_input.done", at | {"input": reply.tool.free_form}
+        return
     for piece in pieces(reply.tool.json):
         yield "response.function_call_arguments.delta", at | {"delta": piece}
     done = at | {"name": reply.tool.name, "arguments": reply.tool.json}
@@ -128,3 +161,39 @@ def _text_events(reply: Reply) -> Iterator[tuple[str, dict[str, Any]]]:
         yield "response.output_text.delta", at | {"delta": piece, "logprobs": []}
     yield "response.output_text.done", at | {"text": reply.text, "logprobs": []}
     yield "response.content_part.done", at | {"part": _part(reply.text)}
+
+
+class Talk:
+    """The same over a WebSocket, where a request may leave out what the responses before it on the connection had."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, list[Any]] = {}
+        """All items up to and including a response, by its id."""
+
+    def hear(self, message: str) -> Iterator[str]:
+        """Answer one `response.create`, event by event."""
+        try:
+            yield from map(json.dumps, _numbered(self._answer(json.loads(message))))
+        except (ApiError, ValueError, AttributeError, KeyError, TypeError) as problem:
+            refusal = problem if isinstance(problem, ApiError) else ApiError(400, f"this is no request: {problem}")
+            yield json.dumps({"type": "error", "status": refusal.status, **error(refusal)})
+
+    def _answer(self, body: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+        if body.get("type") != "response.create":
+            raise ApiError(400, f"Unknown event type: {body.get('type')}")
+        previous = body.get("previous_response_id")
+        if previous is not None and previous not in self._known:
+            raise ApiError(400, f"Previous response with id '{previous}' not found.")
+        items = [*self._known.get(previous or "", []), *body.get("input", [])]
+        if body.get("generate") is False:
+            yield from self._warm_up(str(body.get("model")), items)
+            return
+        reply = think(parse({**body, "input": items, "stream": True}))
+        self._known[f"resp_{reply.id}"] = [*items, _item(reply, "completed")]
+        yield from _sequence(reply)
+
+    def _warm_up(self, model: str, items: list[Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+        nothing = Reply(f"warm{len(self._known):020}", model, "", "", None, 0, 0)
+        self._known[f"resp_{nothing.id}"] = items
+        yield "response.created", {"response": _frame(nothing, "in_progress")}
+        yield "response.completed", {"response": _frame(nothing, "completed") | {"usage": _usage(nothing)}}

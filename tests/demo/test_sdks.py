@@ -218,6 +218,28 @@ class TestResponses:
     def test_models(self, gpt: openai.OpenAI) -> None:
         assert [model.id for model in gpt.models.list()] == ["gpt-fake-large", "gpt-fake-small"]
 
+    def test_a_websocket_remembers_what_was_said(self, gpt: openai.OpenAI, trust: ssl.SSLContext) -> None:
+        """A warm-up, a call of a free-form tool in a namespace, and its result without the history."""
+        patch = {"type": "custom", "name": "patch", "format": {"type": "text"}}
+        tools = [{"type": "namespace", "name": "files", "description": "Files", "tools": [patch]}]
+        turn = {"role": "user", "content": "call the tool patch"}
+        with gpt.responses.connect(websocket_connection_options={"ssl": trust}) as connection:
+
+            def ask(**fields: Any) -> Any:
+                connection.send({"type": "response.create", "model": "gpt-fake-large", **fields})
+                return next(event for event in connection if event.type in ("response.completed", "error"))
+
+            warm = ask(input=[turn], tools=tools, generate=False).response
+            assert warm.output == []
+            called = ask(input=[], previous_response_id=warm.id, tools=tools).response
+            (item,) = called.output
+            told = (item.type, item.name, item.namespace, item.input)
+            assert told == ("custom_tool_call", "patch", "files", "example for patch")
+            result = {"type": "custom_tool_call_output", "call_id": item.call_id, "output": "patched"}
+            answer = ask(input=[result], previous_response_id=called.id).response
+            assert answer.output_text == "The tool has answered: patched"
+            assert ask(input=[turn], previous_response_id="resp_never").type == "error"
+
 
 def test_the_same_request_gets_the_same_bytes(provider: Provider, gpt: openai.OpenAI) -> None:
     first, second = (gpt.chat.completions.with_raw_response.create(**CHAT).http_response.content for _ in range(2))
