@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from ccinspect.wire.model import Message, Request, Response
+from ccinspect.wire.model import Message, Request, Response, Tool
 
 Lookup = Callable[[str], "tuple[Request, Response] | None"]
 """The request as it was sent that got the response of this id, and that response; None when it was not seen."""
@@ -26,24 +26,33 @@ class Expanded:
     """All of the history was found."""
 
 
+@dataclass(frozen=True, slots=True)
+class _History:
+    messages: tuple[Message, ...]
+    tools: tuple[Tool, ...]
+    complete: bool = True
+    """None of it is missing."""
+
+
 @dataclass(slots=True)
 class Expander:
     """Expands requests; remembers the newest histories, so that a conversation's next turn takes one lookup."""
 
     lookup: Lookup
     limit: int = 64
-    _known: OrderedDict[str, tuple[tuple[Message, ...], bool]] = field(default_factory=OrderedDict)
+    _known: OrderedDict[str, _History] = field(default_factory=OrderedDict)
 
     def expand(self, request: Request) -> Expanded:
         """The request with its history. One without `previous_response_id` is returned as it is."""
         if not request.previous_response_id:
             return Expanded(request, True)
-        before, complete = self._history(request.previous_response_id)
-        return Expanded(replace(request, messages=before + request.messages), complete)
+        before = self._history(request.previous_response_id)
+        whole = replace(request, messages=before.messages + request.messages, tools=before.tools + request.tools)
+        return Expanded(whole, before.complete)
 
-    def _history(self, response_id: str) -> tuple[tuple[Message, ...], bool]:
-        """(all messages up to and with this response, whether none is missing)."""
-        steps: list[tuple[Message, ...]] = []
+    def _history(self, response_id: str) -> _History:
+        """All up to and with this response."""
+        steps: list[_History] = []
         seen: set[str] = set()
         at: str | None = response_id
         complete = True
@@ -51,8 +60,8 @@ class Expander:
             known = self._known.get(at)
             if known is not None:
                 self._known.move_to_end(at)
-                steps.append(known[0])
-                complete = known[1]
+                steps.append(known)
+                complete = known.complete
                 break
             found = self.lookup(at) if at not in seen and len(seen) < MAX_STEPS else None
             if found is None:
@@ -61,10 +70,17 @@ class Expander:
             seen.add(at)
             request, response = found
             answer = (Message("assistant", response.blocks),) if response.blocks else ()
-            steps.append(request.messages + answer)
+            steps.append(_History(request.messages + answer, _among_messages(request.tools)))
             at = request.previous_response_id
-        messages = tuple(message for step in reversed(steps) for message in step)
-        self._known[response_id] = (messages, complete)
+        steps.reverse()
+        messages = tuple(message for step in steps for message in step.messages)
+        history = _History(messages, tuple(tool for step in steps for tool in step.tools), complete)
+        self._known[response_id] = history
         while len(self._known) > self.limit:
             self._known.popitem(last=False)
-        return messages, complete
+        return history
+
+
+def _among_messages(tools: tuple[Tool, ...]) -> tuple[Tool, ...]:
+    """Tools that stand in the history and stay in it (Codex's `additional_tools`); others are told with each request."""
+    return tuple(tool for tool in tools if tool.path[:1] == ("input",))

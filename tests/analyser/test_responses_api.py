@@ -87,3 +87,15 @@ def test_a_setting_after_the_users_words_is_nobodys_turn():
         assert turn.analysis.purpose == "user_turn"
         assert "assistant_prefill" not in turn.analysis.composition.categories
         assert turn.analysis.composition.categories["current_user_message"] > 0
+
+
+def test_tools_in_the_history_stay_in_the_window():
+    """Codex sends them once, as an item of the input; the provider keeps them with the rest."""
+    agent = Agent()
+    tools = {"type": "additional_tools", "tools": [{"type": "function", "name": "shell", "description": "Runs. " * 99}]}
+    first = agent.send(ask(tools, says("Is it clean?")), reply("r1", CALL)).analysis
+    second = agent.send(ask(RESULT, previous_response_id="r1"), reply("r2", SAID)).analysis
+    third = agent.send(ask(says("Still?"), previous_response_id="r2"), reply("r3", SAID)).analysis
+    for later in (second, third):
+        assert later.composition.definitions.keys() == first.composition.definitions.keys() == {"shell"}
+        assert later.cache.verdict != "tools_changed"
