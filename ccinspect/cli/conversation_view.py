@@ -63,8 +63,10 @@ def request_lines(request: Request, view: View) -> Iterator[str]:
         for block in request.system:
             yield from _block_lines(block, view, _own(block, view), view.basis, len(request.system) > 1)
     for index, message in enumerate(request.messages):
-        yield ""
-        yield from _message_lines(index, message, view)
+        # Tools that stand among the messages are listed above.
+        if message.blocks or message.role != "developer":
+            yield ""
+            yield from _message_lines(index, message, view)
 
 
 def response_lines(response: Response, view: View) -> Iterator[str]:
