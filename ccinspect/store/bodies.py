@@ -6,8 +6,8 @@ What comes out is byte for byte what went in: a body is found by the sha256 of i
 from __future__ import annotations
 
 import hashlib
-import json
 import io
+import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
