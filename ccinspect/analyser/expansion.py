@@ -82,5 +82,5 @@ class Expander:
 
 
 def _among_messages(tools: tuple[Tool, ...]) -> tuple[Tool, ...]:
-    """Tools that stand in the history and stay in it (Codex's `additional_tools`); others are told with each request."""
+    """Tools that stand in the history and stay in it (Codex's `additional_tools`); others are told each time."""
     return tuple(tool for tool in tools if tool.path[:1] == ("input",))
