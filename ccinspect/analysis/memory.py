@@ -9,6 +9,7 @@ import json
 import sqlite3
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from hashlib import blake2b
 
 import zstandard
@@ -24,7 +25,7 @@ _TURNS_A_KEY = 50
 _TURNS_IN_MEMORY = 2_000
 _PREFIXES_IN_MEMORY = 16
 
-_compress = zstandard.ZstdCompressor(level=3).compress
+_compress = zstandard.ZstdCompressor(level=1).compress
 _decompress = zstandard.ZstdDecompressor().decompress
 
 
@@ -202,13 +203,19 @@ class StoredPrefixes:
         if len(self._near) > _PREFIXES_IN_MEMORY:
             self._near.popitem(last=False)
         self._db.execute(
-            "INSERT OR REPLACE INTO prefixes VALUES (?, ?, ?)", (number, prefix.flow_id, pack(prefix.to_json()))
+            "INSERT OR REPLACE INTO prefixes VALUES (?, ?, ?)", (number, prefix.flow_id, _pack_prefix(prefix))
         )
         self._db.execute("DELETE FROM prefixes WHERE call <= ?", (number - 4 * KEPT_PREFIXES,))
 
     def forget(self) -> None:
         """What is known in memory may not be in the database any more."""
         self._near.clear()
+
+
+def _pack_prefix(prefix: Prefix) -> bytes:
+    """As `Prefix.to_json` has it; its long tuples as they are, for JSON knows no difference."""
+    long = {name: getattr(prefix, name) for name in ("hashes", "tokens", "paths")}
+    return pack(replace(prefix, hashes=(), tokens=(), paths=()).to_json() | long)
 
 
 def trim(db: sqlite3.Connection) -> None:
