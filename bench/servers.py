@@ -111,10 +111,12 @@ def _wait_listening(port: int, process: subprocess.Popen[bytes]) -> None:
 class Instance:
     """The command line of ccinspect for one directory."""
 
-    def __init__(self, directory: Path, inspector: Mapping[str, Any]) -> None:
+    def __init__(self, directory: Path, inspector: Mapping[str, Any], **blocks: Mapping[str, Any]) -> None:
+        """`blocks` are further blocks of the settings."""
         directory.mkdir(parents=True)
         ports = {"reverse_port": 0, "proxy_port": 0, "web_port": 0}
-        (directory / "ccinspect.yaml").write_text(yaml.safe_dump({"inspector": ports | dict(inspector)}))
+        settings = {"inspector": ports | dict(inspector)} | {name: dict(block) for name, block in blocks.items()}
+        (directory / "ccinspect.yaml").write_text(yaml.safe_dump(settings))
         self.paths = resolve_paths(directory)
 
     def argv(self, *arguments: str) -> list[str]:
