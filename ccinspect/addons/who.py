@@ -1,18 +1,20 @@
 """Who is at the other end of a client connection: its TLS handshake, its process, what it says of itself.
 
-Looking for a process reads /proc for milliseconds, so that happens in one thread beside the proxy, once a connection; a
-flow that ends before its answer is there goes without.
+Looking for a process reads /proc for milliseconds, so that happens in one thread beside the proxy, once a connection,
+while the server is asked. Only an answer that comes faster than that is held back until the process is known: the client
+keeps its socket open as long as it waits.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-from mitmproxy import connection, http, tls
+from mitmproxy import connection, dns, http, tcp, tls, udp
 
 from ccinspect.addons.sources import Sources
 from ccinspect.identity.client_hello import parse_client_hello
@@ -22,6 +24,7 @@ from ccinspect.identity.tags import PREFIX, Said, read_tags
 
 # Connections that wait for the thread; with more, the newest go without.
 _MAX_WAITING = 64
+_HELD_SECONDS = 0.05
 _PREFIX = PREFIX.encode()
 
 
@@ -55,6 +58,21 @@ class Who:
         with contextlib.suppress(ValueError):
             hello = parse_client_hello(data.client_hello.raw_bytes())
             self._hellos[data.context.client.id] = hello.as_record()
+
+    def responseheaders(self, captured: http.HTTPFlow) -> Awaitable[object] | None:
+        return self._hold(captured.client_conn)
+
+    def dns_response(self, captured: dns.DNSFlow) -> Awaitable[object] | None:
+        return self._hold(captured.client_conn)
+
+    def tcp_message(self, captured: tcp.TCPFlow | udp.UDPFlow) -> Awaitable[object] | None:
+        return None if captured.messages[-1].from_client else self._hold(captured.client_conn)
+
+    udp_message = tcp_message
+
+    def _hold(self, client: connection.Client) -> Awaitable[object] | None:
+        answer = self._openers.get(client.id)
+        return None if answer is None or answer.done() else asyncio.wait([answer], timeout=_HELD_SECONDS)
 
     def look_for_process(self, client: connection.Client, run: str) -> None:
         """Start to look for the process of `run` that opened this connection; at most once a connection."""
