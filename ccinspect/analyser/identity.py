@@ -36,7 +36,7 @@ _VOLATILE = re.compile(r"\A(?:x-anthropic-billing-header:[^\n]*(?:\n|\Z))+")
 
 def digest(*parts: str) -> str:
     """32 hexadecimal characters that stand for these parts, in this order and with these borders."""
-    borders = ",".join([str(len(part)) for part in parts])
+    borders = ",".join(map(str, map(len, parts)))
     return _hash(f"{borders}:{''.join(parts)}")
 
 

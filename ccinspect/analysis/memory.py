@@ -156,15 +156,17 @@ class StoredCounts:
         self._near = MemoryCache()
 
     def get_many(self, keys: Sequence[str]) -> Mapping[str, Count]:
-        found = dict(self._near.get_many(keys))
+        found = self._near.get_many(keys)
         missing = {_block_key(key): key for key in keys if key not in found}
+        if not missing:
+            return found
         read: dict[str, Count] = {}
         for batch in _batches(list(missing)):
             rows = self._db.execute(f"SELECT key, count FROM blocks WHERE key IN ({_marks(batch)})", batch)
             read |= {missing[key]: _read_count(text) for key, text in rows}
         if read:
             self._near.put_many(read)
-        return found | read
+        return {**found, **read}
 
     def put_many(self, counts: Mapping[str, Count]) -> None:
         self._near.put_many(counts)
