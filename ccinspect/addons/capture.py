@@ -43,6 +43,7 @@ class Capture:
         "client_request",
         "flow",
         "listener",
+        "message_bytes",
         "opaque",
         "request",
         "request_sink",
@@ -65,6 +66,8 @@ class Capture:
         self.request_sink: Sink | None = None
         self.response_sink: Sink | None = None
         self.seq = 0
+        self.message_bytes = [0, 0]
+        """Of a WebSocket's messages: from the server, from the client."""
 
     def of_raw_stream(self) -> Capture:
         """Prepare for a TCP or UDP flow, whose pieces are recorded as messages; returns itself."""
@@ -104,8 +107,8 @@ class Capture:
                 "first_byte_at": response.get("timestamp_start") if response else None,
             },
             "sizes": {
-                "request": self.request_sink.size if self.request_sink else 0,
-                "response": self.response_sink.size if self.response_sink else 0,
+                "request": (self.request_sink.size if self.request_sink else 0) + self.message_bytes[True],
+                "response": (self.response_sink.size if self.response_sink else 0) + self.message_bytes[False],
             },
         }
 

@@ -220,6 +220,8 @@ class Inspector:
             counter = capture.request_sink if message.from_client else capture.response_sink
             if counter is not None:
                 counter.feed(content)
+        else:
+            capture.message_bytes[message.from_client] += len(content)
         if not capture.opaque:
             self.recorder.put(
                 {

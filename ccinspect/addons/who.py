@@ -1,8 +1,8 @@
 """Who is at the other end of a client connection: its TLS handshake, its process, what it says of itself.
 
 Looking for a process reads /proc for milliseconds, so that happens in one thread beside the proxy, once a connection,
-while the server is asked. Only an answer that comes faster than that is held back until the process is known: the client
-keeps its socket open as long as it waits.
+while the server is asked. Only an answer that comes faster than that is held back until the process is known: its
+client keeps the socket open as long as it waits.
 """
 
 from __future__ import annotations

@@ -125,7 +125,9 @@ class FlowWriter:
             elif role != forwarded:
                 facts = {key: part(record, forwarded).get(key) for key in _facts(0, None, "")}
             else:
-                facts = self._facts_of(known[role], part(record, "sizes").get(role) or 0)
+                # The sizes of a WebSocket are those of its messages, which are stored one by one.
+                upgraded = part(record, "response").get("status_code") == 101
+                facts = self._facts_of(known[role], 0 if upgraded else part(record, "sizes").get(role) or 0)
             record[role] = {**(part(record, role) or part(record, forwarded)), **facts}
         return stored
 

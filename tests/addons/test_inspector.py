@@ -86,7 +86,10 @@ def test_websocket_messages_are_recorded_in_both_directions(daemon: Daemon) -> N
     assert record["response"]["status_code"] == 101
     with StoreReader(daemon.paths.store_dir) as store:
         messages = {(one["from_client"], one["content"]) for one in store.messages(record["id"])}
+        kept = store.get(record["id"])
     assert messages == {(True, b"one"), (True, b"two"), (False, b"ONE"), (False, b"TWO")}
+    assert kept["sizes"] == {"request": 6, "response": 6}
+    assert (kept["request"]["contentState"], kept["response"]["contentState"]) == ("empty", "empty")
 
 
 def test_raw_tcp_is_recorded_piece_by_piece(daemon: Daemon) -> None:
