@@ -57,6 +57,9 @@ def _ask(body: Mapping[str, Any]) -> Ask:
         has_tool_result=isinstance(last, list) and any(block.get("type") == "tool_result" for block in last),
         stream=body.get("stream") is True,
         thinking=(body.get("thinking") or {}).get("type") in ("enabled", "adaptive"),
+        answer_schema=((body.get("output_config") or {}).get("format") or body.get("output_format") or {}).get(
+            "schema"
+        ),
     )
 
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-from ccinspect.demo import anthropic_messages, openai_chat, openai_responses
-from ccinspect.demo.answers import Answer, Converse, HeaderList, event_stream, json_answer
+from ccinspect.demo import anthropic_messages, gemini, openai_chat, openai_responses
+from ccinspect.demo.answers import Answer, Converse, HeaderList, chunked, event_stream, json_answer
 from ccinspect.demo.http1 import Received
 from ccinspect.demo.mind import ApiError, think
 from ccinspect.demo.websocket import WebSocket, wants_websocket
 
-HOSTS = ("api.anthropic.com", "api.openai.com")
+HOSTS = ("api.anthropic.com", "api.openai.com", "generativelanguage.googleapis.com")
 ANTHROPIC_MODELS = ["claude-fake-large", "claude-fake-small"]
 OPENAI_MODELS = ["gpt-fake-large", "gpt-fake-small"]
+GEMINI_MODELS = ["gemini-fake-large", "gemini-fake-small"]
+
+Vendor = Literal["anthropic", "openai", "gemini"]
 
 
 @dataclass(frozen=True)
@@ -28,18 +32,22 @@ class Call:
     """Seconds between two events of a stream."""
 
     @property
-    def is_anthropic(self) -> bool:
-        """Which vendor is meant. /v1/models is the same path at both, so the headers decide."""
-        if self.request.path.startswith("/v1/messages"):
-            return True
-        if self.request.path.startswith(("/v1/chat/", "/v1/responses")):
-            return False
-        host = self.request.header("host") or ""
-        return "anthropic" in host or self.request.header("anthropic-version") is not None
+    def vendor(self) -> Vendor:
+        """Which vendor is meant. Some paths are the same at several, so that the host or the headers decide."""
+        path, host = self.request.path, self.request.header("host") or ""
+        if path.startswith("/v1/messages"):
+            return "anthropic"
+        if path.startswith(("/v1/chat/", "/v1/responses")):
+            return "openai"
+        if "googleapis" in host or path.startswith("/v1beta/"):
+            return "gemini"
+        is_anthropic = "anthropic" in host or self.request.header("anthropic-version") is not None
+        return "anthropic" if is_anthropic else "openai"
 
     @property
     def headers(self) -> HeaderList:
-        return [("request-id" if self.is_anthropic else "x-request-id", self.request_id)]
+        name = {"anthropic": "request-id", "openai": "x-request-id", "gemini": "x-goog-request-id"}[self.vendor]
+        return [(name, self.request_id)]
 
     def document(self) -> dict[str, Any]:
         """The body as a JSON object. Raises ApiError(400)."""
@@ -67,15 +75,22 @@ def answer(call: Call) -> Answer:
 
 
 def _refusal(call: Call, problem: ApiError) -> Answer:
-    document = anthropic_messages.error(problem, call.request_id) if call.is_anthropic else openai_chat.error(problem)
+    match call.vendor:
+        case "anthropic":
+            document = anthropic_messages.error(problem, call.request_id)
+        case "openai":
+            document = openai_chat.error(problem)
+        case "gemini":
+            document = gemini.error(problem)
     # Without it the SDKs repeat the call after a wait.
     no_retry = [("x-should-retry", "false")]
     return json_answer(problem.status, document, [*call.headers, *no_retry])
 
 
 def _check_key(call: Call) -> None:
-    names = ("x-api-key", "authorization") if call.is_anthropic else ("authorization",)
-    if not any(call.request.header(name) for name in names):
+    names = {"anthropic": ["x-api-key"], "openai": [], "gemini": ["x-goog-api-key"]}[call.vendor]
+    in_query = call.vendor == "gemini" and "key" in call.request.query
+    if not in_query and not any(call.request.header(name) for name in ["authorization", *names]):
         raise ApiError(401, "no API key was sent")
 
 
@@ -83,8 +98,10 @@ def _endpoint(call: Call) -> Callable[[Call], Answer]:
     method, path = call.request.method, call.request.path
     if path == "/v1/responses" and method == "GET" and wants_websocket(call.request.header("upgrade")):
         return _responses
-    if path.startswith("/v1/models/") and method == "GET":
+    if path.startswith(("/v1/models/", "/v1beta/models/")) and method == "GET":
         return _model
+    if call.vendor == "gemini" and method == "POST" and _GEMINI_CALL.fullmatch(path):
+        return _gemini
     endpoint = _ENDPOINTS.get(path)
     if endpoint is None:
         raise ApiError(404, f"there is no {path} here")
@@ -127,18 +144,46 @@ def _responses(call: Call) -> Answer:
     return json_answer(200, openai_responses.document(reply), call.headers)
 
 
+_GEMINI_CALL = re.compile(rf"/v1(?:beta|alpha)?/models/(?P<model>[^/:]+):(?P<method>{'|'.join(gemini.METHODS)})")
+
+
+def _gemini(call: Call) -> Answer:
+    found = _GEMINI_CALL.fullmatch(call.request.path)
+    assert found is not None
+    model, method = found["model"], found["method"]
+    if method == "countTokens":
+        return json_answer(200, gemini.token_count(model, call.document()), call.headers)
+    ask = gemini.parse(model, call.document(), stream=method == "streamGenerateContent")
+    reply = think(ask)
+    if not ask.stream:
+        return json_answer(200, gemini.document(reply), call.headers)
+    if call.request.query.get("alt") == ["sse"]:
+        return event_stream(gemini.events(reply), call.pace, call.headers)
+    return chunked(gemini.array(reply), [("Content-Type", "application/json"), *call.headers])
+
+
+_LISTS: dict[Vendor, Callable[[list[str]], dict[str, Any]]] = {
+    "anthropic": anthropic_messages.models,
+    "openai": openai_chat.models,
+    "gemini": gemini.models,
+}
+_SINGLE: dict[Vendor, Callable[[str], dict[str, Any]]] = {
+    "anthropic": anthropic_messages.model,
+    "openai": openai_chat.model,
+    "gemini": gemini.model,
+}
+_NAMES: dict[Vendor, list[str]] = {"anthropic": ANTHROPIC_MODELS, "openai": OPENAI_MODELS, "gemini": GEMINI_MODELS}
+
+
 def _models(call: Call) -> Answer:
-    anthropic = call.is_anthropic
-    document = anthropic_messages.models(ANTHROPIC_MODELS) if anthropic else openai_chat.models(OPENAI_MODELS)
-    return json_answer(200, document, call.headers)
+    return json_answer(200, _LISTS[call.vendor](_NAMES[call.vendor]), call.headers)
 
 
 def _model(call: Call) -> Answer:
-    name = call.request.path.removeprefix("/v1/models/")
-    if name not in (ANTHROPIC_MODELS if call.is_anthropic else OPENAI_MODELS):
+    name = call.request.path.rpartition("/models/")[2]
+    if name not in _NAMES[call.vendor]:
         raise ApiError(404, f"there is no model {name!r}")
-    document = anthropic_messages.model(name) if call.is_anthropic else openai_chat.model(name)
-    return json_answer(200, document, call.headers)
+    return json_answer(200, _SINGLE[call.vendor](name), call.headers)
 
 
 _ENDPOINTS: dict[str, tuple[str, Callable[[Call], Answer]]] = {
@@ -147,4 +192,5 @@ _ENDPOINTS: dict[str, tuple[str, Callable[[Call], Answer]]] = {
     "/v1/chat/completions": ("POST", _chat_completions),
     "/v1/responses": ("POST", _responses),
     "/v1/models": ("GET", _models),
+    "/v1beta/models": ("GET", _models),
 }

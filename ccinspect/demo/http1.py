@@ -13,6 +13,7 @@ import threading
 import zlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from urllib.parse import parse_qs
 
 import zstandard
 
@@ -63,6 +64,11 @@ class Received:
     def path(self) -> str:
         """The target without its query."""
         return self.request_line[1].split("?", 1)[0]
+
+    @property
+    def query(self) -> dict[str, list[str]]:
+        """The values in the target's query, by name."""
+        return parse_qs(self.request_line[1].partition("?")[2])
 
     @property
     def header_lines(self) -> list[bytes]:

@@ -70,7 +70,7 @@ def run_demo() -> int:
     """Show it all; returns the exit status: 0 when every client was captured. Raises StartFailed."""
     with _terminated_as_interrupted(), Provider(pace=_PACE) as provider, _stage(provider) as stage:
         _say("ccinspect demo: no key, no root and no network are needed, and nothing is left behind.\n")
-        _say(f"provider  127.0.0.1:{provider.https_port}, standing in for {' and '.join(provider.hosts)}")
+        _say(f"provider  127.0.0.1:{provider.https_port}, standing in for {', '.join(provider.hosts)}")
         _start_daemon(stage)
         mode = _choose_mode(stage)
         failed = [command for command in _clients() if not _run_client(stage, mode, command)]

@@ -1,7 +1,8 @@
 """What the fake model answers: a function of the request alone, the same in every dialect.
 
-It repeats what it was told. It calls a tool when told to in so many words (`use the tool NAME`), or when the request
-forces one. A model named `error-429` (any status from 400 to 599) answers with that error.
+It repeats what it was told. It calls a tool when told to in so many words (`use the tool NAME`, or `use the tool NAME
+with {JSON}` to say the arguments), or when the request forces one. Where the request has a schema for the answer, the
+answer is an example of it. A model named `error-429` (any status from 400 to 599) answers with that error.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ class Ask:
     """Of the tools that stand in one, by name."""
     free_form: Collection[str] = ()
     """Names of the tools that take text and not JSON."""
+    answer_schema: Mapping[str, Any] | None = None
+    """JSON schema that the answer must follow."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,8 @@ def pieces(text: str) -> Iterator[str]:
 
 
 def _text(ask: Ask) -> str:
+    if ask.answer_schema:
+        return json.dumps(_example(ask.answer_schema))
     quoted = " ".join(ask.last_text.split())
     if len(quoted) > _QUOTE:
         quoted = quoted[:_QUOTE] + "..."
@@ -115,11 +120,29 @@ def _tool_call(ask: Ask) -> ToolCall | None:
     if name not in ask.tools:
         raise ApiError(400, f"tool_choice names {name!r}, which is not among the tools")
     text = f"example for {name}" if name in ask.free_form else None
-    return ToolCall(name, _example(ask.tools[name]), ask.namespaces.get(name), text)
+    arguments = _told_arguments(name, ask.last_text) or _example(ask.tools[name])
+    return ToolCall(name, arguments, ask.namespaces.get(name), text)
 
 
 def _asks_for(name: str, text: str) -> bool:
-    return re.search(rf"\b(?:use|call) the tool {re.escape(name)}\b", text, re.IGNORECASE) is not None
+    return _told(name, text) is not None
+
+
+def _told(name: str, text: str) -> re.Match[str] | None:
+    return re.search(rf"\b(?:use|call) the tool {re.escape(name)}\b", text, re.IGNORECASE)
+
+
+def _told_arguments(name: str, text: str) -> dict[str, Any] | None:
+    """The JSON object that follows `use the tool NAME with`."""
+    told = _told(name, text)
+    following = text[told.end() :].lstrip() if told else ""
+    if not following.lower().startswith("with {"):
+        return None
+    try:
+        arguments, _ = json.JSONDecoder().raw_decode(following[len("with ") :])
+    except (ValueError, RecursionError):
+        return None
+    return arguments if isinstance(arguments, dict) else None
 
 
 def _example(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -133,7 +156,10 @@ def _example_value(schema: Mapping[str, Any], name: str) -> Any:
     if schema.get("enum"):
         return schema["enum"][0]
     kind = schema.get("type")
-    match kind[0] if isinstance(kind, list) and kind else kind:
+    if isinstance(kind, list) and kind:
+        kind = kind[0]
+    # Gemini's own schemas have the names in capitals.
+    match kind.lower() if isinstance(kind, str) else kind:
         case "integer":
             return 1
         case "number":

@@ -36,6 +36,7 @@ def parse(body: Mapping[str, Any]) -> Ask:
         forced_tool=forced,
         has_tool_result=messages[-1].get("role") == "tool",
         stream=body.get("stream") is True,
+        answer_schema=((body.get("response_format") or {}).get("json_schema") or {}).get("schema"),
     )
 
 

@@ -36,6 +36,7 @@ def parse(body: Mapping[str, Any]) -> Ask:
         has_tool_result=bool(said) and said[-1].get("type") in _RESULTS,
         stream=body.get("stream") is True,
         namespaces={tool["name"]: namespace for namespace, tool in tools if namespace},
+        answer_schema=((body.get("text") or {}).get("format") or {}).get("schema"),
         free_form=[tool["name"] for _, tool in tools if tool["type"] == "custom"],
     )
 

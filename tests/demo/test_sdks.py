@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import ssl
 from collections.abc import Iterator
 from typing import Any
 
 import anthropic
+import httpx
 import openai
 import pytest
+from google import genai
+from google.genai import errors, types
 
 from ccinspect.demo.provider import Provider
 
@@ -40,6 +44,13 @@ def gpt(provider: Provider, trust: ssl.SSLContext) -> Iterator[openai.OpenAI]:
     url = f"https://localhost:{provider.https_port}/v1"
     with openai.OpenAI(api_key="sk-fake", base_url=url, http_client=http) as client:
         yield client
+
+
+@pytest.fixture
+def gemini(provider: Provider, trust: ssl.SSLContext) -> Iterator[genai.Client]:
+    with httpx.Client(verify=trust) as http:
+        options = types.HttpOptions(base_url=f"https://localhost:{provider.https_port}", httpx_client=http)
+        yield genai.Client(api_key="fake", vertexai=False, http_options=options)
 
 
 def message(**more: Any) -> dict[str, Any]:
@@ -105,6 +116,14 @@ class TestAnthropic:
         ask = message(system="Be short.")
         counted = claude.messages.count_tokens(**{k: v for k, v in ask.items() if k != "max_tokens"})
         assert counted.input_tokens == claude.messages.create(**ask).usage.input_tokens
+
+    def test_told_arguments_and_a_schema_for_the_answer(self, claude: anthropic.Anthropic) -> None:
+        tools = [{"name": "weather", "input_schema": WEATHER}]
+        turn = {"role": "user", "content": 'Use the tool weather with {"city": "Bonn", "days": 3}, and be quick.'}
+        (block,) = claude.messages.create(**message(tools=tools, messages=[turn])).content
+        assert block.input == {"city": "Bonn", "days": 3}
+        wanted = {"format": {"type": "json_schema", "schema": WEATHER}}
+        assert json.loads(claude.messages.create(**message(output_config=wanted)).content[0].text) == ARGUMENTS
 
     def test_models(self, claude: anthropic.Anthropic) -> None:
         assert [model.id for model in claude.models.list()] == ["claude-fake-large", "claude-fake-small"]
@@ -239,6 +258,53 @@ class TestResponses:
             answer = ask(input=[result], previous_response_id=called.id).response
             assert answer.output_text == "The tool has answered: patched"
             assert ask(input=[turn], previous_response_id="resp_never").type == "error"
+
+
+class TestGemini:
+    MODEL = "gemini-fake-large"
+
+    def test_buffered(self, gemini: genai.Client) -> None:
+        answer = gemini.models.generate_content(model=self.MODEL, contents="hello there")
+        assert answer.text == HELLO
+        usage = answer.usage_metadata
+        assert (usage.prompt_token_count, usage.candidates_token_count, usage.total_token_count) == (3, 13, 16)
+
+    def test_streamed_with_thoughts(self, gemini: genai.Client) -> None:
+        config = {"thinking_config": {"include_thoughts": True}}
+        chunks = list(gemini.models.generate_content_stream(model=self.MODEL, contents="hello there", config=config))
+        parts = [part for chunk in chunks for part in chunk.candidates[0].content.parts]
+        assert "".join(part.text for part in parts if not part.thought) == HELLO
+        assert parts[0].thought is True
+        usage = chunks[-1].usage_metadata
+        assert usage.thoughts_token_count
+        assert usage.total_token_count == 3 + usage.candidates_token_count + usage.thoughts_token_count
+        assert [chunk.candidates[0].finish_reason for chunk in chunks][-2:] == [None, types.FinishReason.STOP]
+
+    def test_streamed_as_one_array(self, provider: Provider, trust: ssl.SSLContext) -> None:
+        url = f"https://localhost:{provider.https_port}/v1/models/{self.MODEL}:streamGenerateContent?key=fake"
+        answered = httpx.post(url, json={"contents": [{"parts": [{"text": "hello there"}]}]}, verify=trust)
+        texts = [chunk["candidates"][0]["content"]["parts"][0]["text"] for chunk in answered.json()]
+        assert len(texts) > 3
+        assert "".join(texts) == HELLO
+
+    def test_tool_round_trip(self, gemini: genai.Client) -> None:
+        tool = types.FunctionDeclaration(name="weather", parameters_json_schema=WEATHER)
+        config = types.GenerateContentConfig(
+            tools=[types.Tool(function_declarations=[tool])],
+            automatic_function_calling=types.AutomaticFunctionCallingConfig(disable=True),
+        )
+        chat = gemini.chats.create(model=self.MODEL, config=config)
+        (call,) = chat.send_message("call the tool weather").function_calls
+        assert (call.name, call.args) == ("weather", ARGUMENTS)
+        result = types.Part.from_function_response(name=call.name, response={"output": "rain"})
+        assert chat.send_message(result).text == "The tool has answered: rain"
+
+    def test_the_rest(self, gemini: genai.Client) -> None:
+        assert gemini.models.count_tokens(model=self.MODEL, contents="hello there").total_tokens == 3
+        assert gemini.models.get(model=self.MODEL).name == f"models/{self.MODEL}"
+        with pytest.raises(errors.ClientError) as caught:
+            gemini.models.generate_content(model="error-429", contents="hello there")
+        assert (caught.value.code, caught.value.status) == (429, "RESOURCE_EXHAUSTED")
 
 
 def test_the_same_request_gets_the_same_bytes(provider: Provider, gpt: openai.OpenAI) -> None:
