@@ -21,6 +21,8 @@ GEMINI_MODELS = ["gemini-fake-large", "gemini-fake-small"]
 
 Vendor = Literal["anthropic", "openai", "gemini"]
 
+_GEMINI_CALL = re.compile(rf"/v1(?:beta|alpha)?/models/(?P<model>[^/:]+):(?P<method>{'|'.join(gemini.METHODS)})")
+
 
 @dataclass(frozen=True)
 class Call:
@@ -39,7 +41,7 @@ class Call:
             return "anthropic"
         if path.startswith(("/v1/chat/", "/v1/responses")):
             return "openai"
-        if "googleapis" in host or path.startswith("/v1beta/"):
+        if "googleapis" in host or path.startswith("/v1beta/") or _GEMINI_CALL.fullmatch(path):
             return "gemini"
         is_anthropic = "anthropic" in host or self.request.header("anthropic-version") is not None
         return "anthropic" if is_anthropic else "openai"
@@ -142,9 +144,6 @@ def _responses(call: Call) -> Answer:
     if ask.stream:
         return event_stream(openai_responses.events(reply), call.pace, call.headers)
     return json_answer(200, openai_responses.document(reply), call.headers)
-
-
-_GEMINI_CALL = re.compile(rf"/v1(?:beta|alpha)?/models/(?P<model>[^/:]+):(?P<method>{'|'.join(gemini.METHODS)})")
 
 
 def _gemini(call: Call) -> Answer:
