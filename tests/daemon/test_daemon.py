@@ -137,8 +137,8 @@ def test_a_setting_that_makes_no_sense_stops_the_start_with_its_place(
 ) -> None:
     daemon = Daemon(tmp_path / "instance", {})
     # The usual ports may be taken, which would be found first.
-    ports = "  reverse_port: 0\n  proxy_port: 0\n" if text.startswith("inspector:\n") else ""
-    daemon.paths.config_file.write_text(text + ports)
+    names = ["reverse_port", "proxy_port", "web_port"] if text.startswith("inspector:\n") else []
+    daemon.paths.config_file.write_text(text + "".join(f"  {name}: 0\n" for name in names if name not in text))
     started = daemon.run("start", "--detach")
     assert started.returncode != 0
     for word in words:
