@@ -38,16 +38,23 @@ def parse(model: str, body: Mapping[str, Any], *, stream: bool) -> Ask:
         model=model,
         prompt="\n".join(prompt) + (json.dumps(tools) if tools else ""),
         last_text=_last_text(last),
-        tools={tool["name"]: tool.get("parametersJsonSchema") or tool.get("parameters") or {} for tool in tools},
+        tools={tool["name"]: _parameters(tool) for tool in tools},
         forced_tool=(wanted.get("allowedFunctionNames") or [tools[0]["name"]])[0] if forced else None,
         has_tool_result=any("functionResponse" in part for part in last.get("parts") or []),
         stream=stream,
-        # Protobuf takes both spellings; Google's Python SDK sends the second.
-        thinking=any(
-            (settings.get("thinkingConfig") or {}).get(name) for name in ("includeThoughts", "include_thoughts")
-        ),
+        thinking=bool(_either(settings.get("thinkingConfig") or {}, "includeThoughts", "include_thoughts")),
         answer_schema=settings.get("responseJsonSchema") or settings.get("responseSchema"),
     )
+
+
+def _parameters(tool: Mapping[str, Any]) -> Mapping[str, Any]:
+    schema = _either(tool, "parametersJsonSchema", "parameters_json_schema") or tool.get("parameters")
+    return schema if isinstance(schema, dict) else {}
+
+
+def _either(fields: Mapping[str, Any], camel: str, snake: str) -> Any:
+    """A field by either name: the real API takes both, and Google's Python SDK sends the second in places."""
+    return fields.get(camel) or fields.get(snake)
 
 
 def token_count(model: str, body: Mapping[str, Any]) -> dict[str, Any]:
