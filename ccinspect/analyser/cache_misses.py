@@ -33,6 +33,8 @@ class Verdict(StrEnum):
     """The provider says nothing about its cache."""
     TOO_SMALL = "too_small"
     """What they share is shorter than what this model caches."""
+    NOT_CACHED = "not_cached"
+    """The turn before left nothing in the cache, though it was marked and long enough."""
     TOOLS_CHANGED = "tools_changed"
     SYSTEM_CHANGED = "system_changed"
     HISTORY_CHANGED = "history_changed"
@@ -235,8 +237,7 @@ def _shared(previous: Prefix, current: Prefix) -> int:
 
 def _verdict(previous: Prefix, current: Prefix, report: CacheReport) -> Verdict:
     if not previous.cached:
-        unmarked = previous.explicit and not previous.markers
-        return Verdict.NO_MARKER if unmarked else Verdict.TOO_SMALL
+        return _nothing_kept(previous)
     if report.missed <= max(_TOLERATED, _TOLERANCE * report.expected):
         return Verdict.HIT
     if previous.model != current.model:
@@ -255,6 +256,13 @@ def _verdict(previous: Prefix, current: Prefix, report: CacheReport) -> Verdict:
     if not previous.explicit and report.expected <= minimum_cached(current.model):
         return Verdict.TOO_SMALL
     return Verdict.MARKER_TOO_FAR if _too_far(previous, current) else Verdict.EVICTED
+
+
+def _nothing_kept(previous: Prefix) -> Verdict:
+    if previous.explicit and not previous.markers:
+        return Verdict.NO_MARKER
+    cacheable = previous.tokens[: previous.markers[-1] + 1] if previous.markers else previous.tokens
+    return Verdict.NOT_CACHED if sum(cacheable) >= minimum_cached(previous.model) else Verdict.TOO_SMALL
 
 
 def _what_changed(previous: Prefix, report: CacheReport) -> Verdict:

@@ -85,9 +85,16 @@ def purpose_of(request: Request) -> Purpose:
         return Purpose.COMPACTION
     if _is_housekeeping(request, asked, system):
         return Purpose.HOUSEKEEPING
-    if any(isinstance(block, ToolResult) for message in last for block in message.blocks):
+    if any(isinstance(block, ToolResult) for message in last for block in message.blocks) or _is_notification(last):
         return Purpose.TOOL_CONTINUATION
     return Purpose.USER_TURN if any(message.role == "user" for message in last) else Purpose.UNKNOWN
+
+
+def _is_notification(last: Sequence[Message]) -> bool:
+    """Whether nobody speaks but the agent, of a task that went on in the background and has ended (Claude Code)."""
+    texts = [text.lstrip() for message in last for text in _texts(message.blocks)]
+    speaks = any(not text.startswith(("<system-reminder>", "<task-notification>")) for text in texts)
+    return not speaks and any("<task-notification>" in text for text in texts)
 
 
 def _is_housekeeping(request: Request, asked: str, system: str) -> bool:

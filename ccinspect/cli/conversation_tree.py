@@ -38,6 +38,7 @@ _VERDICTS = {
     "no_previous": "?",
     "not_reported": "-",
     "too_small": "small",
+    "not_cached": "not kept",
     "tools_changed": "tools",
     "system_changed": "system",
     "history_changed": "history",

@@ -133,6 +133,16 @@ def test_a_marker_more_than_twenty_blocks_on_finds_nothing():
     assert far.verdict is Verdict.MARKER_TOO_FAR
 
 
+def test_a_provider_that_keeps_nothing_is_told_from_a_text_too_short():
+    """Endpoints that only speak the dialect may ignore all markers."""
+    agent = Agent()
+    long = "word " * 3_000
+    agent.send(request(user(marked(long))), answer("yes?", usage=Usage(input=3_000, cache_read=0, output=5)))
+    talk = [user(long), assistant("yes?"), user(marked("x"))]
+    report = agent.send(request(*talk), answer("ok", usage=Usage(input=3_010, cache_read=0, output=5))).analysis.cache
+    assert (report.verdict, report.expected, report.missed) == (Verdict.NOT_CACHED, 0, 0)
+
+
 def test_what_is_too_short_is_not_cached():
     agent = Agent()
     agent.send(request(user(marked("hi"))), answer("yes?", usage=Usage(input=20, cache_read=0, output=5)))

@@ -10,6 +10,8 @@ from tests.analyser.talk import assistant, call, request, result, tool, user
 TOOLS = [tool("Read"), tool("Bash")]
 COMPACT = "Your task is to create a detailed summary of the conversation so far, paying attention to the requests."
 
+FINISHED = "<system-reminder>\n[SYSTEM NOTIFICATION]\n<task-notification>\n<task-id>a1</task-id>\n</task-notification>"
+
 
 @pytest.mark.parametrize(
     ("what", "purpose"),
@@ -26,6 +28,11 @@ COMPACT = "Your task is to create a detailed summary of the conversation so far,
             request(user("x"), assistant(call("1", "Read")), user(result("1", "t"), "and hurry"), tools=TOOLS),
             "tool_continuation",
         ),
+        (
+            request(user("x"), assistant("y"), user("<system-reminder>todo</system-reminder>", FINISHED)),
+            "tool_continuation",
+        ),
+        (request(user("x"), assistant("y"), user(FINISHED, "What did it find?")), "user_turn"),
         (request(user("x"), path="/v1/messages/count_tokens"), "count_tokens"),
         (request(user("x"), assistant("y"), user(COMPACT), tools=TOOLS), "compaction"),
         (request(user("quota"), max_tokens=1), "housekeeping"),
