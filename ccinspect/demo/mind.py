@@ -2,7 +2,7 @@
 
 It repeats what it was told. It calls a tool when told to in so many words (`use the tool NAME`, or `use the tool NAME
 with {JSON}` to say the arguments), or when the request forces one. Where the request has a schema for the answer, the
-answer is an example of it. A model named `error-429` (any status from 400 to 599) answers with that error.
+answer is an example of it, and where the last words ask for a `<summary>` there is one. A model named `error-429` (any status from 400 to 599) answers with that error.
 """
 
 from __future__ import annotations
@@ -106,6 +106,8 @@ def _text(ask: Ask) -> str:
     quoted = " ".join(ask.last_text.split())
     if len(quoted) > _QUOTE:
         quoted = quoted[:_QUOTE] + "..."
+    if "<summary>" in ask.last_text:
+        return f"<analysis>There is little to say.</analysis>\n<summary>It was said: {quoted}</summary>"
     if ask.has_tool_result:
         return f"The tool has answered: {quoted}"
     return f"Hello from the fake provider. You said: {quoted}"
