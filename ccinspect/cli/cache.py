@@ -49,7 +49,7 @@ EXPLANATIONS = {
     Verdict.NO_PREVIOUS: "The turn before it was not captured, so there is nothing to compare with.",
     Verdict.NOT_REPORTED: "The provider says nothing about its cache.",
     Verdict.TOO_SMALL: "What it shares with the turn before is shorter than what this model caches.",
-    Verdict.NOT_CACHED: "The provider told of nothing that it kept of the turn before, though it was marked and long enough.",
+    Verdict.NOT_CACHED: "The provider told of nothing that it kept of the turn before, though it could have.",
     Verdict.TOOLS_CHANGED: "A tool definition changed. Tools come first: nothing behind the change could be read.",
     Verdict.SYSTEM_CHANGED: "The system prompt changed: nothing behind the change could be read.",
     Verdict.HISTORY_CHANGED: "An earlier message changed: nothing behind the change could be read.",

@@ -2,7 +2,8 @@
 
 It repeats what it was told. It calls a tool when told to in so many words (`use the tool NAME`, or `use the tool NAME
 with {JSON}` to say the arguments), or when the request forces one. Where the request has a schema for the answer, the
-answer is an example of it, and where the last words ask for a `<summary>` there is one. A model named `error-429` (any status from 400 to 599) answers with that error.
+answer is an example of it, and where the last words ask for a `<summary>` there is one. A model named `error-429` (any
+status from 400 to 599) answers with that error.
 """
 
 from __future__ import annotations
