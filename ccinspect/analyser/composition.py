@@ -263,6 +263,8 @@ def _base_category(message: Message, *, prefill: bool, current: bool) -> Categor
     return Category.HISTORY if message.role in ("user", "assistant", "tool") else Category.OTHER
 
 
+# What Claude Code says beside the result of its search for tools.
+_TOOL_LOADED = "Tool loaded."
 _REMINDERS = ("<system-reminder>", "<environment_context>", "<user_instructions>", "<environment_details>")
 
 
@@ -276,7 +278,8 @@ def current_user_message(messages: Sequence[Message]) -> int:
 
 def _says_something(block: Block) -> bool:
     if isinstance(block, Text):
-        return bool(block.text.strip()) and not block.text.lstrip().startswith(_REMINDERS)
+        text = block.text.strip()
+        return bool(text) and text != _TOOL_LOADED and not text.startswith(_REMINDERS)
     return not isinstance(block, ToolResult)
 
 

@@ -69,6 +69,14 @@ def test_the_current_user_message_stays_it_while_tools_run():
     assert ("tool_results", "tool_result", "bash:git", None) in table(parts)
 
 
+def test_what_an_agent_says_beside_a_result_is_no_new_task():
+    """Claude Code, after a search for tools."""
+    found = user(result("1", "Read"), "Tool loaded.")
+    parts = parts_of(user("Do it"), assistant(call("1", "ToolSearch", query="read")), found)
+    users = [row for row in table(parts) if row[2] == "user"]
+    assert [category for category, *_ in users] == ["current_user_message", "conversation_history"]
+
+
 def test_a_trailing_answer_is_prefill_and_tool_results_in_it_are_tool_results():
     parts = parts_of(user("Do it"), assistant("Sure, {"))
     assert table(parts)[-1] == ("assistant_prefill", "text", "assistant", None)
