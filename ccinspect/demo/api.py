@@ -11,7 +11,7 @@ from typing import Any, Literal
 from ccinspect.demo import anthropic_messages, gemini, openai_chat, openai_responses
 from ccinspect.demo.answers import Answer, Converse, HeaderList, chunked, event_stream, json_answer
 from ccinspect.demo.http1 import Received
-from ccinspect.demo.mind import ApiError, think
+from ccinspect.demo.mind import ApiError, Ask, Reply
 from ccinspect.demo.websocket import WebSocket, wants_websocket
 
 HOSTS = ("api.anthropic.com", "api.openai.com", "generativelanguage.googleapis.com")
@@ -32,6 +32,8 @@ class Call:
     request_id: str
     pace: float
     """Seconds between two events of a stream."""
+    think: Callable[[Ask], Reply]
+    """Asks the model."""
 
     @property
     def vendor(self) -> Vendor:
@@ -115,7 +117,7 @@ def _endpoint(call: Call) -> Callable[[Call], Answer]:
 
 def _messages(call: Call) -> Answer:
     ask = anthropic_messages.parse(call.document())
-    reply = think(ask)
+    reply = call.think(ask)
     if ask.stream:
         return event_stream(anthropic_messages.events(reply), call.pace, call.headers)
     return json_answer(200, anthropic_messages.document(reply), call.headers)
@@ -128,7 +130,7 @@ def _count_tokens(call: Call) -> Answer:
 def _chat_completions(call: Call) -> Answer:
     body = call.document()
     ask = openai_chat.parse(body)
-    reply = think(ask)
+    reply = call.think(ask)
     if ask.stream:
         include_usage = bool((body.get("stream_options") or {}).get("include_usage"))
         return event_stream(openai_chat.events(reply, include_usage), call.pace, call.headers)
@@ -137,10 +139,10 @@ def _chat_completions(call: Call) -> Answer:
 
 def _responses(call: Call) -> Answer:
     if call.request.method == "GET":
-        socket = WebSocket(call.request.head, openai_responses.Talk().hear)
+        socket = WebSocket(call.request.head, openai_responses.Talk(call.think).hear)
         return Answer([socket.opening, Converse(socket.talk)])
     ask = openai_responses.parse(call.document())
-    reply = think(ask)
+    reply = call.think(ask)
     if ask.stream:
         return event_stream(openai_responses.events(reply), call.pace, call.headers)
     return json_answer(200, openai_responses.document(reply), call.headers)
@@ -153,7 +155,7 @@ def _gemini(call: Call) -> Answer:
     if method == "countTokens":
         return json_answer(200, gemini.token_count(model, call.document()), call.headers)
     ask = gemini.parse(model, call.document(), stream=method == "streamGenerateContent")
-    reply = think(ask)
+    reply = call.think(ask)
     if not ask.stream:
         return json_answer(200, gemini.document(reply), call.headers)
     if call.request.query.get("alt") == ["sse"]:

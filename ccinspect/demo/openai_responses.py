@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from ccinspect.demo.mind import ApiError, Ask, Reply, ToolCall, pieces, think
@@ -167,7 +167,8 @@ def _text_events(reply: Reply) -> Iterator[tuple[str, dict[str, Any]]]:
 class Talk:
     """The same over a WebSocket, where a request may leave out what the responses before it on the connection had."""
 
-    def __init__(self) -> None:
+    def __init__(self, ask_model: Callable[[Ask], Reply] = think) -> None:
+        self._ask_model = ask_model
         self._known: dict[str, list[Any]] = {}
         """All items up to and including a response, by its id."""
 
@@ -189,7 +190,7 @@ class Talk:
         if body.get("generate") is False:
             yield from self._warm_up(str(body.get("model")), items)
             return
-        reply = think(parse({**body, "input": items, "stream": True}))
+        reply = self._ask_model(parse({**body, "input": items, "stream": True}))
         self._known[f"resp_{reply.id}"] = [*items, _item(reply, "completed")]
         yield from _sequence(reply)
 

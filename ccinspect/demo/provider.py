@@ -23,6 +23,7 @@ from ccinspect.demo.api import HOSTS, Call, answer
 from ccinspect.demo.certificates import Authority
 from ccinspect.demo.connection import Connection, remember_server_name
 from ccinspect.demo.http1 import Received, read_body, read_head
+from ccinspect.demo.mind import Ask, Reply, think
 
 # So that a client may also reach it by its address.
 _LOCAL = ("localhost", "127.0.0.1")
@@ -36,6 +37,8 @@ class Provider:
         self.hosts = tuple(hosts)
         self.authority = Authority()
         self.requests: list[Received] = []
+        self.replies: list[Reply] = []
+        """What the model answered, in the order it was asked. Warm-ups and counting tokens do not ask it."""
         self.https_port = 0
         self.http_port = 0
         self._pace = pace
@@ -92,9 +95,10 @@ class Provider:
         return [request for request in self.requests if request.complete.is_set()]
 
     def forget(self) -> None:
-        """Drop all recorded requests and all scripts."""
+        """Drop all recorded requests and replies, and all scripts."""
         with self._changed:
             self.requests.clear()
+            self.replies.clear()
             self._scripts.clear()
 
     async def _listen(self, context: ssl.SSLContext | None) -> int:
@@ -149,8 +153,13 @@ class Provider:
         return await connection.write(answered.steps) and _keeps_alive(request)
 
     def _answer(self, request: Received) -> Answer:
-        answered = answer(Call(request, f"req_{len(self.requests):06d}", self._pace))
+        answered = answer(Call(request, f"req_{len(self.requests):06d}", self._pace, self._think))
         return without_body(answered) if request.method == "HEAD" else answered
+
+    def _think(self, ask: Ask) -> Reply:
+        reply = think(ask)
+        self.replies.append(reply)
+        return reply
 
     async def _finish_reading(self, request: Received, stream: asyncio.StreamReader) -> None:
         await read_body(stream, request, self._keep_limit)
