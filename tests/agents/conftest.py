@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from ccinspect.demo.api import HOSTS
 from ccinspect.demo.provider import Provider
 from tests.support import unprivileged
 from tests.support.daemon import Daemon, settings_for
@@ -24,6 +25,13 @@ def install(name: str) -> Path:
     done = subprocess.run([SCRIPT, name], capture_output=True, text=True, timeout=INSTALL_SECONDS)
     assert done.returncode == 0, done.stderr
     return Path(done.stdout.strip())
+
+
+@pytest.fixture
+def provider() -> Iterator[Provider]:
+    """One that stands in also for the agents' other places, which it refuses: waiting for those takes some a minute."""
+    with Provider([*HOSTS, "chatgpt.com", "ab.chatgpt.com", "models.opencode.ai", "play.googleapis.com"]) as running:
+        yield running
 
 
 @pytest.fixture

@@ -219,8 +219,10 @@ class TestGeminiCli:
         sky, *arguments = sky_command(project)
         servers = {"sky": {"command": sky, "args": arguments, "trust": True}}
         write_json(project / ".gemini" / "settings.json", {"mcpServers": servers})
+        # Settings of a project count only where it is trusted, those of a home always.
+        env = {"GEMINI_API_KEY": "AIza-not-a-real-key", "GEMINI_CLI_HOME": str(project)}
         words = ["--yolo", "--skip-trust", "-p", f"Use the tool mcp_sky_weather with {BONN}"]
-        said = run(str(install("gemini-cli")), *words, env={"GEMINI_API_KEY": "AIza-not-a-real-key"})
+        said = run(str(install("gemini-cli")), *words, env=env)
         assert "rain, then sun" in said
         routing, *calls = assert_understood(user_daemon, provider, "gemini-cli", self.VERSION)
         assert (routing["purpose"], routing["relation"], routing["stream"]) == ("housekeeping", "side_call", False)
