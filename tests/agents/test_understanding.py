@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from ccinspect.demo import anthropic_messages
-from ccinspect.demo.answers import Gate, event_stream
+from ccinspect.demo.answers import Gate, event_stream, json_answer
 from ccinspect.demo.mind import Reply
 from ccinspect.demo.provider import Provider
 from tests.agents import sky_server
@@ -193,13 +193,15 @@ class TestClaudeCode:
 class TestCodex:
     VERSION = "0.169.0"
 
-    def test_over_a_websocket(self, run: Run, project: Path, user_daemon: Daemon, provider: Provider) -> None:
-        sky, *arguments = sky_command(project)
-        settings = [f'mcp_servers.sky.command="{sky}"', f"mcp_servers.sky.args={json.dumps(arguments)}"]
-        options = [word for setting in settings for word in ("-c", setting)]
-        options += ["--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox"]
-        said = run(str(install("codex")), "exec", *options, "Use the tool exec", env={"CODEX_API_KEY": "sk-not-real"})
-        assert said.startswith("The tool has answered: ")
+    @pytest.fixture
+    def codex(self, run: Run) -> Run:
+        """Runs `codex exec`."""
+        program = str(install("codex"))
+        options = ["--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox"]
+        return lambda *words: run(program, "exec", *options, *words, env={"CODEX_API_KEY": "sk-not-real"})
+
+    def test_over_a_websocket(self, codex: Run, user_daemon: Daemon, provider: Provider) -> None:
+        assert codex("Use the tool exec").startswith("The tool has answered: ")
         calls = assert_understood(user_daemon, provider, "codex", self.VERSION)
         assert purposes(calls) == ["user_turn", "tool_continuation"]
         assert {(call["provider"], call["dialect"]) for call in calls} == {("openai", "openai_responses")}
@@ -210,6 +212,17 @@ class TestCodex:
         assert (warm_up["flow"], warm_up["purpose"], warm_up["counts"]["total"]) == (flow, "housekeeping", 0)
         assert composition_of(user_daemon, calls[1])["sources"]["tool:functions.exec"] > 0
         assert set(askers(user_daemon, "api.openai.com").values()) == {"codex"}
+
+    def test_over_http_where_websockets_are_refused(self, codex: Run, user_daemon: Daemon, provider: Provider) -> None:
+        for _ in range(5):
+            refusal = json_answer(426, {"error": {"message": "no WebSockets here", "type": "invalid_request_error"}})
+            provider.answer_with(refusal, when=lambda request: request.header("upgrade") == "websocket")
+        assert codex("Use the tool exec").startswith("The tool has answered: ")
+        calls = assert_understood(user_daemon, provider, "codex", self.VERSION)
+        assert purposes(calls) == ["user_turn", "tool_continuation"]
+        assert {(call["dialect"], call["status"]) for call in calls} == {("openai_responses", 200)}
+        one_conversation(calls)
+        assert composition_of(user_daemon, calls[1])["sources"]["tool:functions.exec"] > 0
 
 
 class TestGeminiCli:
