@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from ccinspect.analyser.scripts import first_call
 from ccinspect.analyser.shell import Command, main_command
 from ccinspect.wire.jsontext import as_list, as_text
 from ccinspect.wire.model import JsonObject, ToolCall
@@ -132,6 +133,9 @@ def call_facts(call: ToolCall) -> CallFacts:
     ref = _called(call, arguments)
     if ref.server:
         return CallFacts(ref, ref.source, Activity.MCP, _file(arguments))
+    if inner := first_call(call):
+        # Only one level deep: what a script calls is never itself a script.
+        return replace(call_facts(inner), tool=ref)
     name = call.name.lower()
     if name in _SHELL_NAMES:
         command = main_command(shell_text(call))

@@ -122,8 +122,9 @@ def _tool_call(ask: Ask) -> ToolCall | None:
         return None
     if name not in ask.tools:
         raise ApiError(400, f"tool_choice names {name!r}, which is not among the tools")
-    text = f"example for {name}" if name in ask.free_form else None
-    arguments = _told_arguments(name, ask.last_text) or _example(ask.tools[name])
+    told = _told_arguments(name, ask.last_text)
+    arguments = told or _example(ask.tools[name])
+    text = str((told or {}).get("input", f"example for {name}")) if name in ask.free_form else None
     return ToolCall(name, arguments, ask.namespaces.get(name), text)
 
 

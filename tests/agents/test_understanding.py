@@ -213,6 +213,28 @@ class TestCodex:
         assert composition_of(user_daemon, calls[1])["sources"]["tool:functions.exec"] > 0
         assert set(askers(user_daemon, "api.openai.com").values()) == {"codex"}
 
+    def test_tools_that_a_script_runs(self, codex: Run, project: Path, user_daemon: Daemon, provider: Provider) -> None:
+        sky, *arguments = sky_command(project)
+        settings = [f'mcp_servers.sky.command="{sky}"', f"mcp_servers.sky.args={json.dumps(arguments)}"]
+        options = [word for setting in settings for word in ("-c", setting)]
+        scripts = [
+            "text(await tools.mcp__sky__weather({city: 'Bonn'}))",
+            "text(await tools.exec_command({cmd: 'cat notes.txt'}))",
+        ]
+        for resume, script in zip(([], ["resume", "--last"]), scripts, strict=True):
+            codex(*options, *resume, f"Use the tool exec with {json.dumps({'input': script})}")
+        calls = assert_understood(user_daemon, provider, "codex", self.VERSION)
+        assert purposes(calls) == ["user_turn", "tool_continuation"] * 2
+        one_conversation(calls)
+        sources = composition_of(user_daemon, calls[-1])["sources"]
+        assert sources["mcp:sky/weather"] > 0
+        assert sources["bash:cat"] > 100
+        assert set(askers(user_daemon, "api.openai.com").values()) == {
+            "codex",
+            Path("/usr/bin/python3").resolve().name,
+            "curl",
+        }
+
     def test_over_http_where_websockets_are_refused(self, codex: Run, user_daemon: Daemon, provider: Provider) -> None:
         for _ in range(5):
             refusal = json_answer(426, {"error": {"message": "no WebSockets here", "type": "invalid_request_error"}})

@@ -25,6 +25,27 @@ def test_tools_and_their_servers(name, server, ref, source):
 
 
 @pytest.mark.parametrize(
+    ("script", "source", "file"),
+    [
+        ('text(await tools.exec_command({"cmd": "cat src/a.py", "workdir": "/x"}));', "bash:cat", "src/a.py"),
+        ("const r = await tools.exec_command({ cmd: 'git status' })", "bash:git", None),
+        ("await tools.exec_command({cmd: `rg \\`x\\``})", "bash:rg", None),
+        ('await tools.exec_command({cmd: "grep \\"a b\\"", tty: true})', "bash:grep", None),
+        ('await tools.mcp__sky__weather({city: "Bonn"}); await tools.exec_command({})', "mcp:sky/weather", None),
+        ("await tools.exec_command(command)", "tool:exec_command", None),
+        ("await tools.clock__curr_time({})", "tool:clock__curr_time", None),
+        ("for (", "tool:functions.exec", None),
+        ("tools.exec_command({cmd: `" * 2_000, "tool:exec_command", None),
+    ],
+)
+def test_a_script_is_what_it_calls_first(script, source, file):
+    """Codex runs its tools from JavaScript; the tool that the model called stays `exec`."""
+    facts = call_facts(ToolCall(id="1", name="exec", arguments=script, server="functions", kind="custom"))
+    assert (facts.source, facts.file) == (source, file)
+    assert facts.tool == ToolRef("functions.exec")
+
+
+@pytest.mark.parametrize(
     ("server", "ref"),
     [
         ("mcp__github", ToolRef("ask", "github")),
