@@ -261,7 +261,8 @@ class Recorder:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
-                start_new_session=True,
+                # No session of its own: Linux shares the processor out by session, and `nice` counts only within one.
+                process_group=0,
             )
         except OSError:
             ours.close()
