@@ -12,6 +12,7 @@ import json
 import os
 import sqlite3
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +27,7 @@ from ccinspect.analysis.options import AnalysisOptions
 from ccinspect.analysis.pricing import make_prices
 from ccinspect.analysis.reading import FlowReader, FlowReading, Spoken
 from ccinspect.analysis.rows import RowWriter, Sender
+from ccinspect.analysis.time_limit import time_limit
 from ccinspect.errors import FlowNotFound, StoreUnavailable
 from ccinspect.identity.declarative import Declarations
 from ccinspect.identity.providers import UNKNOWN, Providers
@@ -63,6 +65,9 @@ class Analyst:
         self._rows = RowWriter(self._db)
         self._runs: dict[str, Record] = {}
         self._tries: tuple[Spoken, ...] = ()
+        self._files = {
+            path: _file_id(path) for path in (store_dir / schema.DATABASE, store_dir / store_schema.DATABASE)
+        }
         self.reload(options)
         self.remove_gone()
 
@@ -74,12 +79,13 @@ class Analyst:
         options: AnalysisOptions,
         *,
         careful: bool = False,
-        guard: Guard = contextlib.nullcontext,
+        guard: Guard = time_limit,
     ) -> Iterator[Analyst | None]:
         """Lock and open; None when another process is the analyst, or when there is no store yet.
 
         `careful`: the last analyst died: note each flow before it is read, and skip the one that killed it. `guard` is
-        entered for each flow, and may raise TimeoutError in it. Raises StoreUnavailable.
+        entered for each flow, and may raise TimeoutError in it. Raises StoreUnavailable; when that is because the
+        file was damaged, it is gone now, and the next call makes it anew.
         """
         if not (store_dir / store_schema.DATABASE).exists():
             yield None
@@ -93,6 +99,7 @@ class Analyst:
                 with contextlib.closing(analyst):
                     yield analyst
             except sqlite3.Error as error:
+                schema.remove_if_damaged(store_dir, error)
                 raise store_schema.cannot_open(store_dir / schema.DATABASE, error) from error
 
     def close(self) -> None:
@@ -112,16 +119,21 @@ class Analyst:
         self._reader = FlowReader(self._store, self._providers, self._declarations)
         self._analyser = self._new_analyser(make_prices(options.prices, settings))
 
+    def is_current(self) -> bool:
+        """False when somebody removed or replaced one of the files: what is written now is seen by nobody."""
+        return all(_file_id(path) == known for path, known in self._files.items())
+
     def catch_up(self, progress: Progress | None = None, stop: Callable[[], bool] = lambda: False) -> int:
         """Analyse all flows that have ended and are not analysed yet; the result is how many.
 
         `stop` is asked between flows. Raises sqlite3.Error when the database cannot be written.
         """
-        done = 0
+        done = total = 0
         for batch in pending.batches(self._db):
             if stop():
                 break
-            total = done + len(batch) + pending.beyond(self._db, batch)
+            if progress is not None and done + len(batch) > total:
+                total = done + pending.count(self._db, batch)
             for number in self._analyse_all(batch, stop):
                 if progress is not None:
                     progress(done + number, total)
@@ -135,8 +147,6 @@ class Analyst:
         """Make all rows (of flows since then) anew; the result is how many flows."""
         self._begin()
         pending.start_over(self._db, since)
-        if since is None:
-            self._db.execute("DELETE FROM blocks")
         self._db.execute("COMMIT")
         self._forget()
         return self.catch_up(progress, stop)
@@ -201,22 +211,44 @@ class Analyst:
             pending.attempt(self._db, flow)
             self._db.execute("COMMIT")
             self._begin()
+        self._db.execute("SAVEPOINT flow")
+        self._understand(flow, _KILLER if killed else None)
+        self._db.execute("RELEASE flow")
+        pending.done(self._db, flow)
+
+    def _understand(self, flow: pending.Flow, refuse: str | None) -> None:
+        """Write the rows of one flow, or why there are none: one that fails must not keep the others from being
+        analysed. Raises what is no fault of the flow."""
+        record: Record | None = None
         try:
             record = self._store.get(flow.uuid)
-        except FlowNotFound:
-            return
-        self._db.execute("SAVEPOINT flow")
-        try:
             with self._guard():
-                self._flow(record, "reading it ended the analyst" if killed else None)
-        except (MemoryError, RecursionError, TimeoutError) as error:
-            # A flow that takes too much must not keep the others from being analysed.
-            self._db.execute("ROLLBACK TO flow")
-            self._forget()
-            self._flow(record, f"reading it took too much ({type(error).__name__})")
-        finally:
-            self._db.execute("RELEASE flow")
-        pending.done(self._db, flow)
+                self._flow(record, refuse)
+        except FlowNotFound:
+            # Removed a moment ago.
+            self._undo()
+        except Exception as error:
+            why = _fault_of_flow(error)
+            if why is None:
+                raise
+            self._undo()
+            self._pass_over(flow, record, why)
+
+    def _pass_over(self, flow: pending.Flow, record: Record | None, why: str) -> None:
+        """Keep what can be told without its content; or else only that it was looked at."""
+        try:
+            if record is not None:
+                self._flow(record, why)
+                return
+        except Exception as error:
+            if _fault_of_flow(error) is None:
+                raise
+            self._undo()
+        self._rows.party(flow.uuid, None, None)
+
+    def _undo(self) -> None:
+        self._db.execute("ROLLBACK TO flow")
+        self._forget()
 
     def _flow(self, record: Record, refuse: str | None) -> None:
         """Write the rows of one flow; with `refuse`, only its metadata."""
@@ -297,6 +329,30 @@ class Analyst:
             if spoken.response is not None and spoken.response.id == response_id:
                 return spoken.request, spoken.response
         return look_up(self._db, self._store, self._reader, response_id)
+
+
+_KILLER = "reading it ended the analyst"
+
+
+def _fault_of_flow(error: Exception) -> str | None:
+    """Why a flow cannot be analysed, for a person; None when the error says nothing about the flow."""
+    if isinstance(error, MemoryError | RecursionError | TimeoutError):
+        return f"reading it took too much ({type(error).__name__})"
+    if isinstance(error, StoreUnavailable):
+        return None if isinstance(error.__cause__, sqlite3.Error) else f"its content cannot be read: {error.message}"
+    if isinstance(error, sqlite3.Error):
+        return None
+    at = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{Path(at.filename).name}:{at.lineno}"
+    return f"reading it failed, which is a fault of ccinspect ({type(error).__name__} at {where})"
+
+
+def _file_id(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 @contextlib.contextmanager

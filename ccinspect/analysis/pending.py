@@ -51,10 +51,11 @@ def _reach_end(db: sqlite3.Connection) -> None:
         db.execute("COMMIT")
 
 
-def beyond(db: sqlite3.Connection, batch: list[Flow]) -> int:
-    """How many flows there are behind this batch."""
+def count(db: sqlite3.Connection, batch: list[Flow]) -> int:
+    """How many flows there are to look at: this batch, and those behind it."""
     last = max(batch[-1].number, _reached(db))
-    return int(db.execute("SELECT count(*) FROM flows WHERE id > ? AND type = 'http'", (last,)).fetchone()[0])
+    row = db.execute("SELECT count(*) FROM flows WHERE id > ? AND type = 'http'", (last,)).fetchone()
+    return len(batch) + int(row[0])
 
 
 def mark(db: sqlite3.Connection, flow: Flow) -> None:
@@ -84,27 +85,22 @@ def done(db: sqlite3.Connection, flow: Flow) -> None:
 
 def start_over(db: sqlite3.Connection, since: float | None) -> None:
     """Forget all flows (that began since then), so that they are looked at again."""
-    first = 0
-    if since is not None:
-        row = db.execute("SELECT min(id) FROM flows WHERE started_at >= ?", (since,)).fetchone()
-        if row[0] is None:
-            return
-        first = int(row[0])
-    for (uuid,) in db.execute("SELECT uuid FROM flows WHERE id >= ? AND type = 'http'", (first,)).fetchall():
-        forget_flow(db, uuid)
+    if since is None:
+        for table in (*_OF_CALLS, "calls", "parties", "names", "blocks", "attempts", "progress"):
+            db.execute(f"DELETE FROM {table}")
+        return
+    (first,) = db.execute("SELECT min(id) FROM flows WHERE started_at >= ?", (since,)).fetchone()
+    if first is None:
+        return
+    _forget_flows(db, "flow IN (SELECT uuid FROM flows WHERE id >= ?)", first)
     db.execute("DELETE FROM attempts")
     db.execute("DELETE FROM progress")
-    if first > 1:
-        db.execute("INSERT INTO progress SELECT id, uuid FROM flows WHERE id < ? ORDER BY id DESC LIMIT 1", (first,))
+    db.execute("INSERT INTO progress SELECT id, uuid FROM flows WHERE id < ? ORDER BY id DESC LIMIT 1", (first,))
 
 
 def remove_gone(db: sqlite3.Connection) -> None:
     """Remove all rows of flows that the store does not have any more."""
-    gone = db.execute(
-        "SELECT flow FROM parties WHERE NOT EXISTS (SELECT 1 FROM flows WHERE flows.uuid = parties.flow)"
-    ).fetchall()
-    for (uuid,) in gone:
-        forget_flow(db, uuid)
+    gone = _forget_flows(db, "NOT EXISTS (SELECT 1 FROM flows WHERE flows.uuid = flow)")
     for table in ("waiting", "attempts"):
         db.execute(f"DELETE FROM {table} WHERE NOT EXISTS (SELECT 1 FROM flows WHERE flows.uuid = {table}.uuid)")
     db.execute("DELETE FROM limits WHERE NOT EXISTS (SELECT 1 FROM flows WHERE flows.uuid = limits.flow)")
@@ -117,6 +113,14 @@ def remove_gone(db: sqlite3.Connection) -> None:
         )
         if not db.execute("SELECT 1 FROM calls LIMIT 1").fetchone():
             db.execute("DELETE FROM blocks")
+
+
+def _forget_flows(db: sqlite3.Connection, which: str, *values: object) -> int:
+    """Remove all rows of the flows for which a condition on the column `flow` holds; how many flows."""
+    for table in _OF_CALLS:
+        db.execute(f"DELETE FROM {table} WHERE call IN (SELECT number FROM calls WHERE {which})", values)
+    db.execute(f"DELETE FROM calls WHERE {which}", values)
+    return db.execute(f"DELETE FROM parties WHERE {which}", values).rowcount
 
 
 def forget_flow(db: sqlite3.Connection, uuid: str) -> None:

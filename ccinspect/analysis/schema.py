@@ -232,13 +232,39 @@ def open_for_writing(store_dir: Path) -> sqlite3.Connection:
     except sqlite3.DatabaseError as error:
         if isinstance(error, sqlite3.OperationalError):
             raise store_schema.cannot_open(path, error) from error
-    for suffix in ("", "-wal", "-shm"):
-        with contextlib.suppress(FileNotFoundError):
-            (store_dir / (DATABASE + suffix)).unlink()
+    _remove(store_dir)
     try:
         return _open_for_writing(store_dir)
     except sqlite3.Error as error:
         raise store_schema.cannot_open(path, error) from error
+
+
+def exists(store_dir: Path) -> bool:
+    return (store_dir / DATABASE).exists()
+
+
+def remove_if_damaged(store_dir: Path, error: sqlite3.Error) -> None:
+    """After an error at work: if `analysis.db` is damaged, remove it, so that it is made anew. The caller holds the
+    lock. Raises StoreUnavailable when it was removed."""
+    if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return
+    path = store_dir / DATABASE
+    try:
+        # It may have been the store that is damaged.
+        with contextlib.closing(sqlite3.connect(path)) as db:
+            if db.execute("PRAGMA quick_check(1)").fetchone() == ("ok",):
+                return
+    except sqlite3.DatabaseError as second:
+        if isinstance(second, sqlite3.OperationalError):
+            return
+    _remove(store_dir)
+    raise StoreUnavailable(f"the analysis at {path} was damaged, and was removed", "ask again: it is made anew")
+
+
+def _remove(store_dir: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            (store_dir / (DATABASE + suffix)).unlink()
 
 
 def _open_for_writing(store_dir: Path) -> sqlite3.Connection:
@@ -278,7 +304,7 @@ def open_for_reading(store_dir: Path) -> sqlite3.Connection:
     # Says what is wrong with the store in its own words.
     store_schema.open_for_reading(store_dir).close()
     try:
-        if not path.exists():
+        if not exists(store_dir):
             return _empty(store_dir)
         db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=10.0)
         try:

@@ -22,18 +22,15 @@ import socket
 import sqlite3
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from select import select
-from types import FrameType
 from typing import Any
 
+from ccinspect.analysis import schema
 from ccinspect.analysis.analyst import Analyst
 from ccinspect.analysis.options import AnalysisOptions
-from ccinspect.errors import CcinspectError
+from ccinspect.errors import CcinspectError, StoreUnavailable
 
-FLOW_SECONDS = 60.0
-"""CPU time that one flow may take."""
 MEMORY = 6 << 30
 """Bytes of address space."""
 _SWEEP_SECONDS = 300.0
@@ -56,17 +53,28 @@ class Worker:
 
     def run(self, careful: bool) -> None:
         """Work until the daemon hangs up or nothing comes for a while. Raises StoreUnavailable."""
+        mended = False
         while not self._at_end:
-            with Analyst.open(self._dir, self._options, careful=careful, guard=time_limit) as analyst:
-                if analyst is not None:
-                    self._serve(analyst)
-                    return
-            # A command line is bringing the analysis up to date.
-            self._receive(_LOCKED_SECONDS)
+            try:
+                with Analyst.open(self._dir, self._options, careful=careful) as analyst:
+                    if analyst is not None and self._serve(analyst):
+                        return
+            except StoreUnavailable:
+                # A damaged file was removed: once is worth another try.
+                if mended or schema.exists(self._dir):
+                    raise
+                mended = True
+                continue
+            if analyst is None:
+                # A command line is bringing the analysis up to date.
+                self._receive(_LOCKED_SECONDS)
 
-    def _serve(self, analyst: Analyst) -> None:
+    def _serve(self, analyst: Analyst) -> bool:
+        """Work until there is nothing more to do: True; or until the files are others than those opened: False."""
         swept = time.monotonic()
         while not self._at_end:
+            if not analyst.is_current():
+                return False
             poked, commands = self._poked, self._commands
             self._commands = []
             for command in commands:
@@ -78,11 +86,13 @@ class Worker:
                 analyst.remove_gone()
                 swept = time.monotonic()
             if self._poked == poked and not self._commands and not self._receive(self._idle):
-                return
+                return True
+        return True
 
     def _carry_out(self, analyst: Analyst, command: dict[str, Any]) -> None:
         if "reload" in command:
-            analyst.reload(AnalysisOptions.from_json(command["reload"]))
+            self._options = AnalysisOptions.from_json(command["reload"])
+            analyst.reload(self._options)
         elif "sweep" in command:
             analyst.remove_gone()
         elif "reanalyse" in command:
@@ -130,24 +140,9 @@ class Worker:
             self._at_end = True
 
 
-@contextlib.contextmanager
-def time_limit(seconds: float = FLOW_SECONDS) -> Iterator[None]:
-    """Raise TimeoutError in the block once it has used so much CPU time."""
-    signal.setitimer(signal.ITIMER_PROF, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
-
-
-def _too_long(number: int, frame: FrameType | None) -> None:
-    raise TimeoutError("the flow takes too long")
-
-
 def _limit_itself() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    signal.signal(signal.SIGPROF, _too_long)
     # A request taken apart is tens of thousands of objects without cycles: looking for them took a third of the time.
     gc.set_threshold(100_000, 50, 50)
     os.umask(0o077)
