@@ -14,11 +14,13 @@ Told = tuple[str, int, int]
 
 def calls_of(daemon: Daemon) -> list[Record]:
     """All model calls, in the order they were made; each belongs to exactly one conversation."""
-    conversations = daemon.json("conversations", "list", "--all", "--json")
-    turns = [
-        turn for each in conversations for turn in _turns(daemon.json("conversations", "show", each["id"], "--json"))
-    ]
-    calls = {turn["call"]["id"]: turn["call"] for turn in turns}
+    calls: dict[str, Record] = {}
+    listed = daemon.json("conversations", "list", "--all", "--json")
+    # Those that others stand beside or below come first: they show them, too.
+    for conversation in sorted(listed, key=lambda each: each["relation"] != "root"):
+        if conversation["id"] not in calls:
+            shown = _turns(daemon.json("conversations", "show", conversation["id"], "--json"))
+            calls |= {turn["call"]["id"]: turn["call"] for turn in shown}
     return sorted(calls.values(), key=lambda call: call["started_at"])
 
 
