@@ -374,6 +374,12 @@ def _locked(store_dir: Path) -> Iterator[bool]:
         os.close(lock)
 
 
+def is_locked(store_dir: Path) -> bool:
+    """Whether some process is the analyst at the moment."""
+    with _locked(store_dir) as is_ours:
+        return not is_ours
+
+
 def look_up(
     db: sqlite3.Connection, store: StoreReader, reader: FlowReader, response_id: str
 ) -> tuple[Request, Response] | None:

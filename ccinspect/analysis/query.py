@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,8 +23,9 @@ from ccinspect.analyser.cache_misses import CacheReport, Verdict
 from ccinspect.analyser.limits import AccountLimits, limits_at
 from ccinspect.analyser.unused import Unused
 from ccinspect.analysis import loading, reports, schema, sessions, trees
-from ccinspect.analysis.analyst import Analyst, Progress
+from ccinspect.analysis.analyst import Analyst, Progress, is_locked
 from ccinspect.analysis.contents import Contents, load_context
+from ccinspect.analysis.glance import behind
 from ccinspect.analysis.loading import Where
 from ccinspect.analysis.options import AnalysisOptions
 from ccinspect.analysis.reports import REPORTS
@@ -49,17 +51,48 @@ from ccinspect.errors import NoModelCall, StoreUnavailable
 from ccinspect.store.query import StoreReader
 from ccinspect.store.selection import Selection
 
+PATIENCE = 10.0
+"""Seconds to wait for another analysing process that gets no further."""
+_LOOK_SECONDS = 0.1
+
 
 def open_analysis(store_dir: Path, options: AnalysisOptions, progress: Progress | None = None) -> Analysis:
-    """Bring the analysis up to date with the store, unless the daemon's analyst is at it, and open it.
+    """Bring the analysis up to date with the store, or wait for another process that is at it, and open it.
 
     Ask a running daemon to `flush` first: it waits for its analyst. `progress` is called with (flows done, flows in
-    all) while there is something to do. Raises StoreUnavailable.
+    all) while there is something to do. What is still missing then, `Analysis.behind` tells. Raises StoreUnavailable.
     """
-    with Analyst.open(store_dir, options) as analyst:
-        if analyst is not None:
-            analyst.catch_up(progress)
-    return Analysis(store_dir, options)
+    mended = False
+    while True:
+        try:
+            with Analyst.open(store_dir, options) as analyst:
+                if analyst is not None:
+                    analyst.catch_up(progress)
+        except StoreUnavailable:
+            # A damaged file was removed: once is worth another try.
+            if mended or schema.exists(store_dir):
+                raise
+            mended = True
+            continue
+        if analyst is not None or not _others_end(store_dir, progress):
+            return Analysis(store_dir, options)
+
+
+def _others_end(store_dir: Path, progress: Progress | None) -> bool:
+    """Wait while another process analyses; True when it ended before it was through."""
+    left = total = behind(store_dir)
+    patience = time.monotonic() + PATIENCE
+    while left and time.monotonic() < patience:
+        if progress is not None:
+            progress(total - left, total)
+        if not is_locked(store_dir):
+            return True
+        time.sleep(_LOOK_SECONDS)
+        before, left = left, behind(store_dir)
+        total = max(total, left)
+        if left != before:
+            patience = time.monotonic() + PATIENCE
+    return False
 
 
 class Analysis:
@@ -187,6 +220,10 @@ class Analysis:
         """Raises SessionError when there is none of this name."""
         with self._reading():
             return self._with_spend(sessions.find(self._dir, name))
+
+    def behind(self) -> int:
+        """Flows that may be model calls, have ended, and are not analysed yet."""
+        return behind(self._dir)
 
     def needs_reanalysis(self) -> int:
         """Flows whose rows were made by an older analyser: `reanalyse` makes them anew."""

@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 
 from ccinspect.analysis import query
 from ccinspect.analysis.options import AnalysisOptions
+from ccinspect.cli import text
 from ccinspect.cli.instance import Instance
 from ccinspect.cli.output import say
 from ccinspect.cli.progress import Progress
@@ -24,6 +25,8 @@ def open_analysis(instance: Instance) -> Iterator[query.Analysis]:
     with Progress("analysing flows") as progress:
         opened = query.open_analysis(instance.paths.store_dir, options, progress)
     with opened as analysis:
+        if missing := analysis.behind():
+            say(f"ccinspect: {text.count(missing, 'flow')} not analysed yet: what is shown is without them")
         yield analysis
 
 

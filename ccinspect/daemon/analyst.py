@@ -25,7 +25,9 @@ logger = logging.getLogger("ccinspect.analyst")
 
 FLUSH_SECONDS = 5.0
 MAX_RESTARTS = 5
-"""So many processes in a row that died without having finished anything, and no more are started."""
+"""So many processes in a row that died without having finished anything, and no more are started for a while."""
+PAUSE_SECONDS = 60.0
+"""That while; also after one said that it cannot work: a full disk may have room again then."""
 _CLOSE_SECONDS = 2.0
 
 
@@ -51,6 +53,8 @@ class AnalystProcess:
         self._reanalysis: asyncio.Queue[dict[str, Any]] | None = None
         self._deaths = 0
         self._deaths_in_vain = 0
+        self._paused_until = 0.0
+        """By the event loop's clock."""
         self._last_error = ""
         self._closing = False
 
@@ -71,6 +75,8 @@ class AnalystProcess:
             self._poke()
         elif self._wanted == self._done or not self._enabled:
             return True
+        elif self._is_paused():
+            return False
         try:
             await asyncio.wait_for(self._until(self._wanted), seconds)
         except TimeoutError:
@@ -86,8 +92,10 @@ class AnalystProcess:
             raise StoreUnavailable("the analysis is being made anew already", "wait for it to end")
         queue = self._reanalysis = asyncio.Queue()
         try:
-            self._deaths_in_vain = 0
+            self._resume()
             self._ensure()
+            if self._channel is None:
+                raise StoreUnavailable(self._last_error or "the analyst cannot be started", "see the daemon's log")
             self._send({"reanalyse": since})
             while True:
                 message = await queue.get()
@@ -102,7 +110,7 @@ class AnalystProcess:
     def reload(self, options: AnalysisOptions) -> None:
         """Other settings hold from now on."""
         self._options = options
-        self._deaths_in_vain = 0
+        self._resume()
         self._send({"reload": options.to_json()})
 
     def sweep(self) -> None:
@@ -158,7 +166,7 @@ class AnalystProcess:
                 self._channel.send(json.dumps(message).encode())
 
     def _ensure(self) -> None:
-        if self._channel is not None or self._closing or self._deaths_in_vain > MAX_RESTARTS:
+        if self._channel is not None or self._closing or self._is_paused():
             return
         try:
             self._spawn(careful=self._deaths_in_vain > 0)
@@ -211,8 +219,10 @@ class AnalystProcess:
         if "done" in message:
             self._done = max(self._done, message["done"])
             self._deaths_in_vain = 0
+            self._last_error = ""
             self._release(self._done)
         elif "failed" in message:
+            self._pause()
             self._fail(message["failed"])
         elif self._reanalysis is not None:
             self._reanalysis.put_nowait(message)
@@ -227,14 +237,26 @@ class AnalystProcess:
             self._deaths += 1
             self._deaths_in_vain += 1
             self._last_error = self._last_error or f"the analyst's process ended with {code}"
-            logger.warning("The analyst's process ended unexpectedly; a new one goes on where it stopped.")
+            logger.warning("The analyst's process ended unexpectedly; another goes on where it stopped.")
+            if self._deaths_in_vain > MAX_RESTARTS:
+                self._pause()
             if self._reanalysis is not None:
-                self._reanalysis.put_nowait({"lost": "the analyst's process ended unexpectedly"})
+                self._reanalysis.put_nowait({"lost": self._last_error})
         if self._wanted > self._done:
             self._ensure()
             self._poke()
         if self._channel is None:
             self._release()
+
+    def _pause(self) -> None:
+        self._paused_until = asyncio.get_running_loop().time() + PAUSE_SECONDS
+
+    def _is_paused(self) -> bool:
+        return asyncio.get_running_loop().time() < self._paused_until
+
+    def _resume(self) -> None:
+        self._deaths_in_vain = 0
+        self._paused_until = 0.0
 
     def _fail(self, why: str) -> None:
         self._last_error = why
