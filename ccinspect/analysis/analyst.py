@@ -23,9 +23,12 @@ from ccinspect.analyser.limits import AccountLimits, merge_limits
 from ccinspect.analyser.money import Prices
 from ccinspect.analyser.tokens import TokenCounter
 from ccinspect.analysis import memory, parties, pending, schema
+from ccinspect.analysis.loading import Where
 from ccinspect.analysis.options import AnalysisOptions
 from ccinspect.analysis.pricing import make_prices
 from ccinspect.analysis.reading import FlowReader, FlowReading, Spoken
+from ccinspect.analysis.reports import spend_of
+from ccinspect.analysis.results import Spend
 from ccinspect.analysis.rows import RowWriter, Sender
 from ccinspect.analysis.time_limit import time_limit
 from ccinspect.errors import FlowNotFound, StoreUnavailable
@@ -51,12 +54,21 @@ _COMMIT_FLOWS = 50
 class Analyst:
     """Made by `open`; use as a context manager, in one thread."""
 
-    def __init__(self, store_dir: Path, options: AnalysisOptions, *, careful: bool, guard: Guard) -> None:
-        """The caller holds the lock."""
+    def __init__(
+        self,
+        store_dir: Path,
+        db: sqlite3.Connection,
+        store: StoreReader,
+        options: AnalysisOptions,
+        *,
+        careful: bool,
+        guard: Guard,
+    ) -> None:
+        """The caller holds the lock, and closes `db` and `store` in the end."""
         self._careful = careful
         self._guard = guard
-        self._db = schema.open_for_writing(store_dir)
-        self._store = StoreReader(store_dir)
+        self._db = db
+        self._store = store
         self._redactor = Redactor(load_key(store_dir))
         self._declarations = Declarations({})
         self._turns = memory.StoredTurns(self._db)
@@ -69,7 +81,6 @@ class Analyst:
             path: _file_id(path) for path in (store_dir / schema.DATABASE, store_dir / store_schema.DATABASE)
         }
         self.reload(options)
-        self.remove_gone()
 
     @classmethod
     @contextlib.contextmanager
@@ -95,20 +106,23 @@ class Analyst:
                 yield None
                 return
             try:
-                analyst = cls(store_dir, options, careful=careful, guard=guard)
-                with contextlib.closing(analyst):
+                with (
+                    contextlib.closing(schema.open_for_writing(store_dir)) as db,
+                    StoreReader(store_dir) as store,
+                    contextlib.closing(cls(store_dir, db, store, options, careful=careful, guard=guard)) as analyst,
+                ):
+                    analyst.remove_gone()
                     yield analyst
             except sqlite3.Error as error:
                 schema.remove_if_damaged(store_dir, error)
                 raise store_schema.cannot_open(store_dir / schema.DATABASE, error) from error
 
     def close(self) -> None:
+        """Leave the database tidy and small."""
+        self._declarations.close()
         with contextlib.suppress(sqlite3.Error):
             memory.trim(self._db)
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        self._declarations.close()
-        self._store.close()
-        self._db.close()
 
     def reload(self, options: AnalysisOptions) -> None:
         """Take other settings for what is analysed from now on."""
@@ -150,6 +164,10 @@ class Analyst:
         self._db.execute("COMMIT")
         self._forget()
         return self.catch_up(progress, stop)
+
+    def spend(self, run: str) -> Spend:
+        """What the analysed calls of a run added up to."""
+        return spend_of(self._db, run, Where("calls.run = ?", [run]))
 
     def remove_gone(self) -> None:
         """Remove what belongs to flows that the store does not have any more."""

@@ -3,8 +3,10 @@
 Started by the daemon; argument: a JSON object {fd, store, options, idle, careful}. It and the daemon speak JSON, a
 message a packet:
 
-    to the analyst      poke (a number): look what there is to do; reload (options); reanalyse (since); sweep
+    to the analyst      poke (a number): look what there is to do; reload (options); reanalyse (since); sweep;
+                        spend (a run): what did it cost so far?
     from the analyst    done (the number of the newest poke it has seen to); progress and flows (of a reanalysis);
+                        run and spent (docs/architecture.md, `run.end`);
                         failed {message, hint}: it cannot work at all
 
 It ends when the daemon does, and by itself when nothing has come for `idle` seconds.
@@ -29,6 +31,7 @@ from typing import Any
 from ccinspect.analysis import schema
 from ccinspect.analysis.analyst import Analyst
 from ccinspect.analysis.options import AnalysisOptions
+from ccinspect.analysis.results import Spend
 from ccinspect.errors import CcinspectError, StoreUnavailable
 
 MEMORY = 6 << 30
@@ -98,6 +101,8 @@ class Worker:
         elif "reanalyse" in command:
             flows = analyst.reanalyse(command["reanalyse"], self._progress, self._has_ended)
             self._say({"flows": flows})
+        elif "spend" in command:
+            self._say({"run": command["spend"], "spent": _told(analyst.spend(command["spend"]))})
 
     def _progress(self, done: int, total: int) -> None:
         if done == total or time.monotonic() - self._told_at > _PROGRESS_SECONDS:
@@ -138,6 +143,16 @@ class Worker:
             self._channel.send(json.dumps(message).encode())
         except OSError:
             self._at_end = True
+
+
+def _told(spend: Spend) -> dict[str, Any]:
+    return {
+        "calls": spend.calls,
+        "tokens": spend.counts.total,
+        "basis": spend.counts.basis,
+        "dollars": None if spend.dollars is None else str(spend.dollars),
+        "unpriced": spend.unpriced,
+    }
 
 
 def _limit_itself() -> None:

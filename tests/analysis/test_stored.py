@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from ccinspect.analysis import analyst as analyst_module
+from ccinspect.analysis import query
 from ccinspect.analysis.analyst import Analyst
 from ccinspect.analysis.options import AnalysisOptions
 from ccinspect.analysis.query import Analysis, open_analysis, reanalyse
@@ -365,13 +366,15 @@ def test_a_file_of_a_newer_version_is_left_alone(store: Path) -> None:
         pass
 
 
-def test_only_one_process_is_the_analyst(store: Path) -> None:
+def test_only_one_process_is_the_analyst(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(query, "PATIENCE", 0.0)
     fill(store, *anthropic_call(user("hello")))
     lock = os.open(store / "analyst.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with open_analysis(store, OPTIONS) as analysis:
             assert analysis.calls(EVERYTHING) == []
+            assert analysis.behind() == 1
         with pytest.raises(StoreUnavailable, match="another process"):
             reanalyse(store, OPTIONS, None)
     finally:
