@@ -74,7 +74,7 @@ class Analyst:
         self._turns = memory.StoredTurns(self._db)
         self._counts = memory.StoredCounts(self._db)
         self._prefixes = memory.StoredPrefixes(self._db)
-        self._rows = RowWriter(self._db)
+        self._rows = RowWriter(self._db, self._redactor.url)
         self._runs: dict[str, Record] = {}
         self._tries: tuple[Spoken, ...] = ()
         self._files = {

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from ccinspect.identity.declarative import Declared, DeclaredAnswer, DeclaredUsage, Event, Problem
 from ccinspect.wire.apierror import is_error, read_error
-from ccinspect.wire.jsontext import as_object, dump_text, parse
+from ccinspect.wire.jsontext import as_object, parse
 from ccinspect.wire.model import (
     ApiError,
     Block,
@@ -24,6 +24,8 @@ from ccinspect.wire.model import (
 from ccinspect.wire.ndjson import LineDecoder
 from ccinspect.wire.sse import SseDecoder
 
+UNNAMED = "(unnamed)"
+"""A tool whose definition says no name where anybody would look for it."""
 _ROLES = ("system", "developer", "user", "assistant", "tool")
 _OTHER_ROLES = {"model": "assistant", "ai": "assistant", "bot": "assistant", "human": "user", "function": "tool"}
 
@@ -55,7 +57,7 @@ def _tool(item: object) -> Tool:
     schema = next((inner[key] for key in ("parameters", "input_schema", "schema") if key in inner), None)
     name, description = inner.get("name"), inner.get("description")
     return Tool(
-        name if isinstance(name, str) else dump_text(item)[:80],
+        name if isinstance(name, str) else UNNAMED,
         description if isinstance(description, str) else None,
         schema if isinstance(schema, dict) else None,
         raw=item,
@@ -126,4 +128,5 @@ def _usage(found: DeclaredUsage | None) -> Usage | None:
 
 
 def _said(problems: Iterable[Problem]) -> list[str]:
-    return [f"{problem.key}: {problem.message}" for problem in problems]
+    # jq's own words quote the values it met, and those are what was said.
+    return [f"the expression {problem.key} fails here: see ccinspect providers test" for problem in problems]

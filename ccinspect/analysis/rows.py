@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -46,8 +46,10 @@ class Sender:
 class RowWriter:
     """Writes the rows of flows and calls, within the caller's transaction."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
+    def __init__(self, db: sqlite3.Connection, redact: Callable[[str], str]) -> None:
+        """`redact` takes secrets out of names: a file's may be a URL with a key."""
         self._db = db
+        self._redact = redact
         self._names: dict[str, int] = {}
 
     def forget(self) -> None:
@@ -111,7 +113,7 @@ class RowWriter:
     def _name(self, text: str) -> int:
         number = self._names.get(text)
         if number is None:
-            clean = storable(text)
+            clean = storable(self._redact(text))
             self._db.execute("INSERT OR IGNORE INTO names (name) VALUES (?)", (clean,))
             number = self._db.execute("SELECT number FROM names WHERE name = ?", (clean,)).fetchone()[0]
             if len(self._names) > 20_000:
