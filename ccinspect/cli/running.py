@@ -138,9 +138,24 @@ def end_run(client: ControlClient, run_id: str, status: int | None) -> None:
     # The prompt must come back even if the daemon is busy storing: what was handed over is not lost by not waiting.
     client.set_timeout(END_TIMEOUT)
     try:
-        flows = client.call(protocol.RUN_END, run_id=run_id, exit_code=status)["flows"]
+        ended = client.call(protocol.RUN_END, run_id=run_id, exit_code=status)
     except CcinspectError as error:
         say(f"ccinspect: the end of this run could not be recorded: {error.message}")
         return
     if sys.stderr.isatty():
-        say(f"ccinspect: {count(flows, 'flow')} recorded: ccinspect flows list --run {run_id[:8]}", DIM)
+        recorded = f"{count(ended['flows'], 'flow')} recorded{_spent(ended.get('spent'))}"
+        say(f"ccinspect: {recorded}: ccinspect flows list --run {run_id[:8]}", DIM)
+
+
+def _spent(spent: dict[str, Any] | None) -> str:
+    """What the model calls of a run came to; nothing where there were none."""
+    if spent is None:
+        return ""
+    from decimal import Decimal
+
+    from ccinspect.cli import amounts
+
+    dollars = None if spent["dollars"] is None else Decimal(spent["dollars"])
+    price = amounts.money(dollars, spent["unpriced"], spent["basis"])
+    cost = "at an unknown price" if dollars is None else f"for {price}"
+    return f", {count(spent['calls'], 'model call')} of {amounts.short(spent['tokens'], spent['basis'])} tokens {cost}"

@@ -51,6 +51,8 @@ class AnalystProcess:
         self._ending: asyncio.Task[None] | None = None
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self._reanalysis: asyncio.Queue[dict[str, Any]] | None = None
+        self._asked: dict[str, asyncio.Future[dict[str, Any]]] = {}
+        """Runs whose spend was asked for."""
         self._deaths = 0
         self._deaths_in_vain = 0
         self._paused_until = 0.0
@@ -82,6 +84,21 @@ class AnalystProcess:
         except TimeoutError:
             return False
         return self._done >= self._wanted
+
+    async def spend(self, run: str, seconds: float) -> dict[str, Any] | None:
+        """What a run's model calls added up to: {calls, tokens, basis, dollars, unpriced}; None when it cannot be told
+        within so many seconds, or there were none."""
+        if not await self.flush(seconds) or self._channel is None:
+            return None
+        answer = self._asked[run] = asyncio.get_running_loop().create_future()
+        self._send({"spend": run})
+        try:
+            spent = await asyncio.wait_for(answer, seconds)
+        except TimeoutError:
+            return None
+        finally:
+            self._asked.pop(run, None)
+        return spent if spent["calls"] else None
 
     async def reanalyse(self, since: float | None) -> AsyncIterator[dict[str, Any]]:
         """Have all flows (since then) analysed anew. Yields {progress: {done, total}}, at the end {flows}.
@@ -224,6 +241,10 @@ class AnalystProcess:
         elif "failed" in message:
             self._pause()
             self._fail(message["failed"])
+        elif "spent" in message:
+            asked = self._asked.get(message["run"])
+            if asked is not None and not asked.done():
+                asked.set_result(message["spent"])
         elif self._reanalysis is not None:
             self._reanalysis.put_nowait(message)
 

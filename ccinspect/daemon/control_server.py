@@ -24,7 +24,7 @@ logger = logging.getLogger("ccinspect.control")
 Handler = Callable[[dict[str, Any]], Awaitable[Any]]
 
 # Whoever asks next waits for the rest; a command that has ended should give the prompt back.
-_ANALYST_SECONDS = 1.0
+_ANALYST_SECONDS = 2.0
 
 
 class ControlServer:
@@ -132,9 +132,9 @@ class ControlServer:
                 started.add(answer["run_id"])
                 return answer
             case protocol.RUN_END:
-                ended = await self._runs.end(str(params.get("run_id")), params.get("exit_code"))
-                await self._analyst.flush(_ANALYST_SECONDS)
-                return ended
+                run = str(params.get("run_id"))
+                ended = await self._runs.end(run, params.get("exit_code"))
+                return {**ended, "spent": await self._analyst.spend(run, _ANALYST_SECONDS)}
             case protocol.RUN_LIST:
                 return [run.record for run in self._runs.live.values()]
             case protocol.FLUSH:

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 
 import yaml
 
+from tests.cli.pseudo_terminal import Terminal
 from tests.conftest import StartDaemon
 from tests.support.daemon import Daemon
 
 CLIENT = [sys.executable, "-P", "-m", "ccinspect.demo.clients.anthropic_sdk"]
 ENV = {"ANTHROPIC_API_KEY": "sk-ant-demo-not-a-real-key-0004"}
+
+ASK_TWICE = """if True:
+    import anthropic
+    client = anthropic.Anthropic(max_retries=0)
+    for number in range(2):
+        try:
+            client.messages.create(model="{model}", max_tokens=9, messages=[dict(role="user", content="hello")])
+        except anthropic.BadRequestError:
+            pass
+"""
 
 
 def run_client(daemon: Daemon, *options: str) -> None:
@@ -32,6 +44,24 @@ def test_a_run_is_understood_when_it_is_over(daemon: Daemon) -> None:
     report = daemon.json("report", "--by", "project", "--run", "last", "--json")
     assert [row["key"] for row in report["rows"]] == ["web"]
     assert report["total"]["calls"] == len(calls)
+
+
+def test_a_run_says_what_it_cost_when_it_is_over(daemon: Daemon) -> None:
+    words = {
+        "claude-sonnet-5": r"2 flows recorded, 2 model calls of 28 tokens for \$0\.000\d: ccinspect flows list",
+        "nobodys-model": r"2 flows recorded, 2 model calls of 28 tokens at an unknown price: ccinspect flows list",
+        "error-400": r"2 flows recorded, 2 model calls of ~?\d+ tokens for ~?\$0: ",
+    }
+    # The analyst's process takes its time to start on a busy machine, and a prompt must come back.
+    run_client(daemon)
+    assert daemon.json("report", "--json")["total"]["calls"]
+    for model, expected in words.items():
+        code = ASK_TWICE.format(model=model)
+        argv = daemon.argv("run", "--", sys.executable, "-c", code)
+        with Terminal(argv, daemon.environment() | ENV) as terminal:
+            status, said = terminal.finish()
+        assert status == 0, said
+        assert re.search(expected, said), said
 
 
 def test_a_session_of_the_last_run(daemon: Daemon) -> None:
