@@ -8,7 +8,7 @@ from anthropic.types import MessageParam, ToolParam
 client = Anthropic(api_key="sk-ant-demo-not-a-real-key-0001")
 
 with client.messages.stream(
-    model="claude-sonnet-4-5",
+    model="claude-sonnet-5",
     max_tokens=200,
     system="You are a demonstration.",
     messages=[{"role": "user", "content": "What do you see of me?"}],

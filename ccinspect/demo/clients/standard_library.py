@@ -6,7 +6,7 @@ import json
 import urllib.request
 
 question = {
-    "model": "claude-sonnet-4-5",
+    "model": "claude-sonnet-5",
     "max_tokens": 200,
     "stream": True,
     "messages": [{"role": "user", "content": "What do you see of me?"}],
