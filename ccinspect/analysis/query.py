@@ -80,19 +80,27 @@ def open_analysis(store_dir: Path, options: AnalysisOptions, progress: Progress 
 
 def _others_end(store_dir: Path, progress: Progress | None) -> bool:
     """Wait while another process analyses; True when it ended before it was through."""
-    left = total = behind(store_dir)
+    left = total = _left(store_dir)
     patience = time.monotonic() + PATIENCE
-    while left and time.monotonic() < patience:
-        if progress is not None:
+    while left != 0 and time.monotonic() < patience:
+        if progress is not None and left is not None and total is not None:
             progress(total - left, total)
         if not is_locked(store_dir):
             return True
         time.sleep(_LOOK_SECONDS)
-        before, left = left, behind(store_dir)
-        total = max(total, left)
+        before, left = left, _left(store_dir)
+        total = max(total or 0, left or 0)
         if left != before:
             patience = time.monotonic() + PATIENCE
     return False
+
+
+def _left(store_dir: Path) -> int | None:
+    """Flows that are still to be analysed; None while the file is being made or brought up to date."""
+    try:
+        return behind(store_dir)
+    except StoreUnavailable:
+        return None
 
 
 class Analysis:

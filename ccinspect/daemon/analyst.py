@@ -224,6 +224,9 @@ class AnalystProcess:
                 packet = self._channel.recv(1 << 16)
             except BlockingIOError:
                 return
+            except ConnectionResetError:
+                # It left pokes unread. Told once: its last words are still to be read.
+                continue
             except OSError:
                 packet = b""
             if not packet:

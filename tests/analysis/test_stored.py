@@ -443,7 +443,8 @@ def test_hostile_requests_leave_a_row(store: Path, body: bytes) -> None:
         assert analysis.report("model", EVERYTHING).total.calls == 2
 
 
-def test_readers_see_the_analysis_while_it_is_written(store: Path) -> None:
+def test_readers_see_the_analysis_while_it_is_written(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(analyst_module, "_COMMIT_SECONDS", 600.0)
     fill(store, *(message for number in range(60) for message in anthropic_call(user(f"question {number}"))))
     seen: list[int] = []
 
