@@ -31,6 +31,7 @@ LISTENERS = 60
 JAILS_PER_LISTENER = 9
 SIDE_BY_SIDE = 10
 _STOP = b"end of test"
+_WORKERS = 16
 
 
 class Hello(BaseHTTPRequestHandler):
@@ -184,7 +185,9 @@ def _free_udp_ports(number: int) -> list[int]:
     """Different ones, below those that the kernel hands out: nobody gets one of them before mitmproxy does."""
     with ExitStack() as probes:
         free: list[int] = []
-        for port in random.sample(range(20_000, 32_768), 10 * number):
+        # pytest-xdist's workers run side by side: each has ports of its own.
+        worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _WORKERS
+        for port in random.sample(range(20_000 + worker, 32_768, _WORKERS), 10 * number):
             probe = probes.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
             with suppress(OSError):
                 probe.bind(("127.0.0.1", port))
