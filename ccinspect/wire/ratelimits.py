@@ -158,7 +158,10 @@ def _codex(what: str, value: str, entry: dict[str, float | str | None]) -> bool:
 
 def _copilot(value: str, entry: dict[str, float | str | None]) -> bool:
     """`ent=300&ov=0.0&ovPerm=false&rem=98.5&rst=2026-01-01T00:00:00Z`: entitlement, percent remaining, reset."""
-    fields = {key: values[0] for key, values in parse_qs(value, max_num_fields=50).items()}
+    try:
+        fields = {key: values[0] for key, values in parse_qs(value, max_num_fields=50).items()}
+    except ValueError:
+        return False
     entitlement, percent = _number(fields.get("ent", "")), _number(fields.get("rem", ""))
     entry["limit"] = entitlement if entitlement is not None and entitlement >= 0 else None
     if percent is not None:

@@ -135,3 +135,10 @@ NAMES = st.sampled_from(
 @given(st.lists(st.tuples(NAMES | st.text(max_size=20), st.text(max_size=40) | st.just("9" * 400)), max_size=8))
 def test_any_header_is_survived(headers: list[tuple[str, str]]) -> None:
     parse_rate_limits(headers)
+
+
+def test_a_quota_of_endless_fields_is_no_quota() -> None:
+    told = parse_rate_limits([("x-quota-snapshot-chat", "&" * 1_000), ("retry-after", "3")])
+    assert told is not None
+    assert told.retry_after == 3
+    assert all(limit.remaining is None and limit.used is None for limit in told.limits)
