@@ -120,9 +120,11 @@ def _by_tool(db: sqlite3.Connection, where: Where, servers: bool) -> list[ToolSp
         f"WHERE facet = ? AND {counted.clause} GROUP BY names.name",
         (facet, *counted.values),
     ).fetchall()
+    if servers:
+        taken.append(("", *_without_server(db, counted)))
     weights = _weights_by_conversation(db, counted)
     rows: dict[str, ToolSpend] = {
-        name: ToolSpend(name, turns, tokens, 0, 0, 0, 0, None) for name, turns, tokens in taken
+        name: ToolSpend(name, turns, tokens, 0, 0, 0, 0, None) for name, turns, tokens in taken if turns
     }
     for key, some in _grouped_weights(weights, servers).items():
         known = rows.get(key, ToolSpend(key, 0, 0, 0, 0, 0, 0, None))
@@ -139,6 +141,18 @@ def _by_tool(db: sqlite3.Connection, where: Where, servers: bool) -> list[ToolSp
             sum(priced, Decimal(0)) if priced else None,
         )
     return sorted(rows.values(), key=lambda row: (-row.tokens, row.key))
+
+
+def _without_server(db: sqlite3.Connection, where: Where) -> tuple[int, int]:
+    """(calls with tools of no server, tokens of these tools): those of all tools, less those of servers."""
+    turns, tokens = db.execute(
+        "SELECT count(*), coalesce(sum(rest), 0) FROM (SELECT "
+        "sum(CASE facet WHEN 'tool' THEN tokens ELSE -tokens END) AS rest FROM composition "
+        "JOIN calls ON calls.number = composition.call "
+        f"WHERE facet IN ('tool', 'server') AND {where.clause} GROUP BY composition.call) WHERE rest > 0",
+        where.values,
+    ).fetchone()
+    return turns, tokens
 
 
 def _grouped_weights(weights: Iterable[ToolWeight], servers: bool) -> dict[str, list[ToolWeight]]:

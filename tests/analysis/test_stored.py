@@ -267,6 +267,8 @@ def test_tools_that_are_never_called_weigh(store: Path) -> None:
     assert weight.unused_dollars is not None
     assert by_server["github"].unused_tokens == weight.unused_tokens == unused.tokens
     assert by_server[""].calls == 1
+    assert (by_server[""].turns, by_server[""].tokens) == (by_tool["Read"].turns, by_tool["Read"].tokens)
+    assert by_server[""].turns == 2
     assert context.composition.files == {"/a/b.py": context.composition.files["/a/b.py"]}
     assert context.composition.total == 500 == sum(context.composition.categories.values())
 
