@@ -161,12 +161,12 @@ class Analysis:
             return self._contents.open(loading.find_call(self._db, ident))
 
     def conversations(
-        self, selection: Selection, *, session: str | None = None, all_kinds: bool = False
+        self, selection: Selection, *, session: str | None = None, all_kinds: bool = False, limit: int | None = None
     ) -> list[ConversationSummary]:
-        """Conversations with a call among the selected flows, the newest last; side calls and sub-agents only with
-        `all_kinds`."""
+        """Conversations with a call among the selected flows, or the newest `limit` of them, the newest last; side
+        calls and sub-agents only with `all_kinds`."""
         with self._reading():
-            return trees.list_conversations(self._db, self._where(selection, session), all_kinds)
+            return trees.list_conversations(self._db, self._where(selection, session), all_kinds, limit)
 
     def conversation(self, ident: str) -> ConversationTree:
         """The conversation that a call belongs to (or that has this id), with all that came from it."""

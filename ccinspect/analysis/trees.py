@@ -21,20 +21,24 @@ MAX_CALLS = 20_000
 _AT_ONCE = 500
 
 
-def list_conversations(db: sqlite3.Connection, where: Where, all_kinds: bool) -> list[ConversationSummary]:
-    """Conversations with a call in `where`, the newest last."""
-    ids = [
-        row[0]
-        for row in db.execute(
-            f"SELECT DISTINCT conversation FROM calls WHERE conversation IS NOT NULL AND {where.clause}", where.values
-        )
-    ]
-    calls = _calls_of(db, ids)
-    children = _children_count(db, ids)
-    found = [_summary(ident, calls[ident], children[ident]) for ident in ids if ident in calls]
-    if not all_kinds:
-        found = [one for one in found if one.relation not in ("side_call", "sub_agent")]
-    return sorted(found, key=lambda one: (one.ended_at, one.id))
+def list_conversations(
+    db: sqlite3.Connection, where: Where, all_kinds: bool, limit: int | None = None
+) -> list[ConversationSummary]:
+    """Conversations with a call in `where`, or the newest `limit` of them, the newest last."""
+    rows = db.execute(
+        f"SELECT conversation FROM calls WHERE conversation IN (SELECT conversation FROM calls WHERE {where.clause}) "
+        "GROUP BY conversation ORDER BY max(started_at + coalesce(duration, 0)) DESC, conversation DESC",
+        where.values,
+    )
+    found: list[ConversationSummary] = []
+    # Whether one is to be listed tells its first call, so that it cannot be said beforehand how many are to be read.
+    for ids in _batches([row[0] for row in rows]):
+        calls, children = _calls_of(db, ids), _children_count(db, ids)
+        some = [_summary(ident, calls[ident], children[ident]) for ident in ids if ident in calls]
+        found += [one for one in some if all_kinds or one.relation not in ("side_call", "sub_agent")]
+        if limit is not None and len(found) >= limit:
+            break
+    return sorted(found, key=lambda one: (one.ended_at, one.id))[-limit if limit else 0 :]
 
 
 def load_tree(db: sqlite3.Connection, conversation: str, title: Callable[[str], str | None]) -> ConversationTree | None:

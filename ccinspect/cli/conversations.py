@@ -52,7 +52,7 @@ def list_conversations(
 ) -> None:
     """Print the newest conversations. Raises BadSelection, SessionError."""
     with open_analysis(instance) as analysis:
-        found = analysis.conversations(chosen, session=session, all_kinds=everything)
+        found = analysis.conversations(chosen, session=session, all_kinds=everything, limit=limit + 1)
     newest = found[-limit:]
     if as_json:
         write_json(jsonable(newest))
@@ -61,7 +61,7 @@ def list_conversations(
     else:
         say("ccinspect: no conversations here")
     if len(found) > limit:
-        say(f"ccinspect: these are the newest {limit:,} of {len(found):,}; more with --limit")
+        say(f"ccinspect: these are the newest {limit:,}; more with --limit")
 
 
 def print_table(summaries: Sequence[ConversationSummary]) -> None:

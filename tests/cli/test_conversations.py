@@ -81,7 +81,7 @@ def test_the_newest_so_many(place: Place) -> None:
     place.record(*(anthropic_call(number, [user(f"Question {number}?")], SAYS) for number in range(5)))
     listed = place.run("conversations", "list", "--limit", "2")
     assert len(listed.stdout.splitlines()) == 2
-    assert b"the newest 2 of 5" in listed.stderr
+    assert b"the newest 2;" in listed.stderr
 
 
 def test_why_the_cache_missed(place: Place) -> None:
