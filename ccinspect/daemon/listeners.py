@@ -16,7 +16,7 @@ from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.proxy.mode_servers import AsyncioServerInstance, ServerInstance
 
 from ccinspect.addons.sources import Listener, Sources
-from ccinspect.daemon.ports import claim_port, free_udp_port
+from ccinspect.daemon.ports import claim_port, free_udp_port, release_ports
 from ccinspect.errors import ControlError
 
 _ATTEMPTS = 5
@@ -38,9 +38,13 @@ class Listeners:
 
     async def open_http(self, port: int, listener: Listener) -> int:
         """Listen for HTTP on `port` (0: any) and return the port."""
-        port = port or claim_port(0, "")
-        await self._start(f"regular@127.0.0.1:{port}", ("regular", port), listener)
-        return port
+        if port:
+            await self._start(f"regular@127.0.0.1:{port}", ("regular", port), listener)
+            return port
+        try:
+            return await self.open_http(claim_port(0, ""), listener)
+        finally:
+            release_ports()
 
     async def open_tunnel(self, name: str, listener: Listener) -> Tunnel:
         """Listen for one WireGuard peer with keys made for it alone."""

@@ -32,7 +32,7 @@ from ccinspect.daemon.control_server import ControlServer
 from ccinspect.daemon.events import Events
 from ccinspect.daemon.listeners import Listeners
 from ccinspect.daemon.master import build_master
-from ccinspect.daemon.ports import claim_port
+from ccinspect.daemon.ports import claim_port, release_ports
 from ccinspect.daemon.runs import Runs
 from ccinspect.daemon.secrets_at_start import keep_token, resolve_secret
 from ccinspect.daemon.status import build_status, lasting_warnings
@@ -194,6 +194,7 @@ class Daemon:
                     f"mitmweb cannot listen on 127.0.0.1:{self.ports['web']}: {error.strerror}",
                     "set inspector.web_port to another port",
                 ) from error
+            release_ports()
             await control.start()
             # Everyone who started us may go on; what follows is not needed to serve.
             if not pipe.detached:

@@ -11,6 +11,7 @@ from ccinspect.errors import PortBusy
 # The kernel hands out ports from 32768 on by default (ip(7), ip_local_port_range).
 _QUIET_PORTS = (20_000, 32_768)
 _ATTEMPTS = 100
+_reserved: list[socket.socket] = []
 
 
 def claim_port(port: int, setting: str) -> int:
@@ -34,16 +35,26 @@ def claim_port(port: int, setting: str) -> int:
         return number
 
 
+def release_ports() -> None:
+    """Give up what keeps others from free ports that were claimed: they are listened on."""
+    while _reserved:
+        _reserved.pop().close()
+
+
 def _free_port() -> int:
-    """Find a port below those the kernel hands out: until it is listened on, no other program gets it by chance."""
+    """Find a port below those the kernel hands out, and keep it from other daemons until `release_ports`."""
     for _ in range(_ATTEMPTS):
         port = random.randrange(*_QUIET_PORTS)
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
+        probe = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            probe.close()
+            continue
+        # Set after the port was taken, this lets our own listener in, which sets it too, and no other probe.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        _reserved.append(probe)
+        return port
     raise PortBusy("no free port was found on 127.0.0.1; the daemon was not started", "set the ports by hand")
 
 

@@ -187,7 +187,8 @@ def test_the_last_line_on_a_terminal_says_where_to_look(daemon: Daemon) -> None:
         status, said = terminal.finish()
     assert status == 0
     (run,) = daemon.json("runs", "list", "--json")
-    assert f"1 flow recorded: ccinspect flows list --run {run['id'][:8]}" in said
+    assert "1 flow recorded" in said
+    assert f": ccinspect flows list --run {run['id'][:8]}" in said
     assert daemon.flows(None, "--run", run["id"][:8])
 
 

@@ -251,7 +251,7 @@ def test_proxy_credentials_name_the_run_and_go_no_further(daemon: Daemon, provid
         ):
             subprocess.run(["curl", "-sS", *trust, "-d", "{}", url], env=environment, check=True, timeout=30)
         ended = control.call("run.end", run_id=run["run_id"], exit_code=0)
-    assert ended == {"flows": 2}
+    assert ended == {"flows": 2, "spent": None}
     assert {record["run"] for record in daemon.flows()} == {run["run_id"]}
     password = run["env"]["HTTP_PROXY"].split(":")[2].split("@")[0].encode()
     for request in provider.wait_for(2):
