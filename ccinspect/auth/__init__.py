@@ -1,0 +1,1 @@
+"""Where credentials come from, and the sentinel keys that stand for them."""

@@ -1,0 +1,1 @@
+"""The built-in hooks, one file each, each a thin use of a room below."""

@@ -1,0 +1,1 @@
+"""What may leave: egress rules, budgets, redaction of bodies."""

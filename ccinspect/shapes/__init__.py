@@ -1,0 +1,1 @@
+"""Known-good requests kept as templates: saved, audited, filled."""

@@ -1,0 +1,1 @@
+"""Routes, destinations, translation between dialects, fallbacks. Pure: no sockets, no clocks."""
