@@ -15,7 +15,7 @@ from typing import Any
 
 from mitmproxy.utils import asyncio_utils
 
-from ccinspect.addons import fidelity
+from ccinspect.addons import fidelity, resending
 from ccinspect.addons.bounded_view import BoundedView
 from ccinspect.addons.connect_to import ConnectTo, Target, parse_connect_to
 from ccinspect.addons.inspector import Inspector
@@ -136,6 +136,7 @@ class Daemon:
 
     async def _serve(self, recorder: Recorder, pipe: ReadyPipe) -> None:
         fidelity.install()
+        resending.install()
         inspector = self.config.inspector
         master = build_master(inspector, self.paths.ca_dir, self.roots, self.ports["web"], self.password, self.token)
         events = Events(recorder, self.paths.store_dir)

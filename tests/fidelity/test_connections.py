@@ -31,6 +31,44 @@ def test_a_kept_connection_is_served_after_the_upstream_closed_its_own(fresh: Pr
 
 
 @pytest.mark.parametrize("name", SOCKETS)
+def test_a_request_that_finds_its_connection_closed_is_sent_on_another(fresh: Provider, ways: Ways, name: str) -> None:
+    """The upstream closed in the moment of the second request."""
+    for steps in (plain(200, b"one").steps, [Close()], plain(200, b"two").steps):
+        fresh.answer_with(Answer(steps))
+    way = ways.sockets(name)
+    with way.connect() as sock:
+        reader = Reader(sock)
+        for body in (b"one", b"two"):
+            sock.sendall(way.rewritten(GET))
+            assert reader.message("GET").body == body
+    assert len(fresh.requests) == 3
+
+
+@pytest.mark.parametrize("name", SOCKETS)
+def test_nothing_is_sent_twice_that_must_not_be(fresh: Provider, ways: Ways, name: str) -> None:
+    for steps in (plain(200, b"one").steps, [Close()], plain(200, b"two").steps):
+        fresh.answer_with(Answer(steps))
+    post = GET.replace(b"GET", b"POST", 1).replace(b"\r\n\r\n", b"\r\nContent-Length: 0\r\n\r\n")
+    way = ways.sockets(name)
+    with way.connect() as sock:
+        reader = Reader(sock)
+        sock.sendall(way.rewritten(GET))
+        assert reader.message("GET").body == b"one"
+        sock.sendall(way.rewritten(post))
+        assert reader.message("POST").status == 502
+    assert len(fresh.requests) == 2
+
+
+def test_a_first_connection_that_is_closed_at_once_is_not_tried_again(fresh: Provider, ways: Ways) -> None:
+    fresh.answer_with(Answer([Close()]))
+    way = ways.sockets("base-url")
+    with way.connect() as sock:
+        sock.sendall(way.rewritten(GET))
+        assert Reader(sock).message("GET").status == 502
+    assert len(fresh.requests) == 1
+
+
+@pytest.mark.parametrize("name", SOCKETS)
 def test_an_upload_is_passed_on_while_it_is_sent(fresh: Provider, ways: Ways, name: str) -> None:
     gate = Gate()
     fresh.answer_with(Answer(plain(200, b"ok").steps, on_head=[gate]))
