@@ -1,31 +1,65 @@
-"""Send a request again on a new connection when the kept one turns out to be closed.
+"""Send a request more than once: on a new connection, with another credential, to another provider.
 
-An upstream may close an idle connection in the very moment in which we use it. A client that talked to it directly
-would open another one by itself (RFC 9110, section 9.2.2); behind us it got a 502. Only requests that may safely be
-sent twice and have no body are, once, and only when not a byte of an answer came on a connection that had been used
-before.
+mitmproxy gives up at the first failure. Two things are added:
 
-These are internals of mitmproxy, as in `fidelity.py`.
+* A GET that finds its kept connection closed is sent on another one, once. A client that talked to the upstream
+  directly would do so by itself (RFC 9110, section 9.2.2); behind us it got a 502. Only requests that may safely be
+  sent twice and have no body, and only when not a byte of an answer came on a connection that had been used before.
+* A flow whose metadata has a `Retries` under RETRIES has been read whole. An answer that it wants to judge is read to
+  its end before the client sees any of it; then the hook `ccinspect_attempt_failed` may change the request and set
+  AGAIN, and it is sent again. Otherwise the client gets the answer that was held, or the error.
+
+These are internals of mitmproxy, as in `fidelity.py`, and must be installed after it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import Any
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any, Protocol
 
-from mitmproxy.proxy import commands, layer
-from mitmproxy.proxy.layers.http import HttpStream, SendHttp
+from mitmproxy import http
+from mitmproxy.proxy import commands, events, layer
+from mitmproxy.proxy.layers.http import GetHttpConnection, HttpStream, SendHttp
+from mitmproxy.proxy.layers.http import _http2 as h2
 from mitmproxy.proxy.layers.http._events import (
     ErrorCode,
+    RequestData,
     RequestEndOfMessage,
     RequestHeaders,
     RequestProtocolError,
+    RequestTrailers,
+    ResponseData,
+    ResponseEndOfMessage,
+    ResponseHeaders,
     ResponseProtocolError,
 )
 
+Commands = Generator[commands.Command, Any, None]
+
+RETRIES = "ccinspect.retries"
+AGAIN = "ccinspect.again"
+PROBLEM = "ccinspect.problem"
+
 _SAFE = ("GET", "HEAD", "OPTIONS")
+# What is held of an answer that may be thrown away; a longer one is no error message, and is passed on.
+_MAX_HELD = 4 << 20
 
 _installed = False
+
+
+class Retries(Protocol):
+    """Says which answers must not reach the client before they were judged."""
+
+    def holds(self, response: http.Response) -> bool: ...
+
+
+@dataclass
+class AttemptFailedHook(commands.StartHook):
+    """An attempt has failed: PROBLEM in the metadata says why, or (where that is None) `flow.response`, whole."""
+
+    name = "ccinspect_attempt_failed"
+    flow: http.HTTPFlow
 
 
 def install() -> None:
@@ -34,35 +68,161 @@ def install() -> None:
     if _installed:
         return
     _installed = True
+    _retry_errors()
+    _retry_connecting()
+    _hold_answers()
+    _allow_second_request()
+
+
+def _retries(stream: HttpStream) -> Retries | None:
+    # The flow is there once the request's head has come.
+    captured = getattr(stream, "flow", None)
+    return captured.metadata.get(RETRIES) if captured is not None else None
+
+
+def _retry_errors() -> None:
     handle_error = HttpStream.handle_protocol_error
 
-    def handle_or_send_again(
-        self: HttpStream, event: RequestProtocolError | ResponseProtocolError
-    ) -> Generator[commands.Command, Any, None]:
-        if _found_closed(self, event) and not getattr(self, "ccinspect_sent_again", False):
-            self.ccinspect_sent_again = True  # type: ignore[attr-defined]
-            yield from _send_again(self)
-        else:
-            yield from handle_error(self, event)
+    def handle_or_send_again(self: HttpStream, event: RequestProtocolError | ResponseProtocolError) -> Commands:
+        if _is_unanswered(self, event):
+            if _found_closed(self) and not getattr(self, "ccinspect_sent_again", False):
+                self.ccinspect_sent_again = True  # type: ignore[attr-defined]
+                yield from _send(self)
+                return
+            if _retries(self) is not None and (yield from _settled(self, event.message)):
+                return
+        yield from handle_error(self, event)
 
     HttpStream.handle_protocol_error = handle_or_send_again  # type: ignore[method-assign]
 
 
-def _found_closed(stream: HttpStream, event: RequestProtocolError | ResponseProtocolError) -> bool:
-    if (
-        not isinstance(event, ResponseProtocolError)
-        or event.code is not ErrorCode.GENERIC_SERVER_ERROR
-        or stream.server_state != stream.state_wait_for_response_headers
-        or stream.client_state != stream.state_done
-    ):
-        return False
+def _is_unanswered(stream: HttpStream, event: RequestProtocolError | ResponseProtocolError) -> bool:
+    """The request was sent whole, and the connection failed before any of an answer came."""
+    return (
+        isinstance(event, ResponseProtocolError)
+        and event.code in (ErrorCode.GENERIC_SERVER_ERROR, ErrorCode.CANCEL)
+        and stream.server_state == stream.state_wait_for_response_headers
+        and stream.client_state == stream.state_done
+    )
+
+
+def _found_closed(stream: HttpStream) -> bool:
     request, connected_at = stream.flow.request, stream.flow.server_conn.timestamp_tcp_setup
     was_used_before = connected_at is not None and connected_at < request.timestamp_start
     return was_used_before and request.method in _SAFE and not request.raw_content and not request.trailers
 
 
-def _send_again(stream: HttpStream) -> layer.CommandGenerator[None]:
-    ok = yield from stream.make_server_connection()
-    if ok:
-        yield SendHttp(RequestHeaders(stream.stream_id, stream.flow.request, True), stream.context.server)
-        yield SendHttp(RequestEndOfMessage(stream.stream_id), stream.context.server)
+def _retry_connecting() -> None:
+    make_connection = HttpStream.make_server_connection
+
+    def make_connection_or_another(self: HttpStream) -> Generator[commands.Command, Any, bool]:
+        if _retries(self) is None or self.client_state != self.state_done:
+            return (yield from make_connection(self))
+        request, server = self.flow.request, self.flow.server_conn
+        connection, problem = yield GetHttpConnection(
+            (request.host, request.port), request.scheme == "https", server.via, server.transport_protocol
+        )
+        if not problem:
+            self.context.server = self.flow.server_conn = connection
+            return True
+        if not (yield from _settled(self, problem)):
+            yield from self.handle_protocol_error(
+                ResponseProtocolError(self.stream_id, problem, ErrorCode.CONNECT_FAILED)
+            )
+        return False
+
+    HttpStream.make_server_connection = make_connection_or_another  # type: ignore[method-assign]
+
+
+def _hold_answers() -> None:
+    wait_for_headers = HttpStream.state_wait_for_response_headers
+
+    def wait_or_hold(self: HttpStream, event: ResponseHeaders) -> Commands:
+        retries = _retries(self)
+        if (
+            retries is None
+            or event.response.status_code < 200
+            or self.client_state != self.state_done
+            or not retries.holds(event.response)
+        ):
+            yield from wait_for_headers(self, event)
+        else:
+            self.server_state = _Held(self, event, wait_for_headers)
+
+    HttpStream.state_wait_for_response_headers = wait_or_hold  # type: ignore[method-assign]
+
+
+class _Held:
+    """State of a stream whose answer is being read, unseen by the client."""
+
+    __name__ = "state_hold_response"
+
+    def __init__(
+        self, stream: HttpStream, head: ResponseHeaders, release: Callable[[HttpStream, ResponseHeaders], Commands]
+    ) -> None:
+        self._stream = stream
+        self._head = head
+        self._release = release
+        self._events: list[events.Event] = []
+        self._body = bytearray()
+
+    def __call__(self, event: events.Event) -> layer.CommandGenerator[None]:
+        stream = self._stream
+        self._events.append(event)
+        if isinstance(event, ResponseData):
+            self._body += event.data
+            if len(self._body) > _MAX_HELD:
+                yield from self._let_go()
+        elif isinstance(event, ResponseEndOfMessage):
+            response = stream.flow.response = self._head.response
+            response.data.content = bytes(self._body)
+            if not (yield from _settled(stream, None)):
+                response.data.content = None
+                yield from self._let_go()
+
+    def _let_go(self) -> layer.CommandGenerator[None]:
+        stream = self._stream
+        stream.server_state = stream.state_wait_for_response_headers
+        yield from self._release(stream, self._head)
+        for event in self._events:
+            yield from stream.server_state(event)
+
+
+def _settled(stream: HttpStream, problem: str | None) -> Generator[commands.Command, Any, bool]:
+    """Ask what to do about a failed attempt. True: it was sent again, or nobody waits any more; nothing is left to do."""
+    stream.flow.metadata[PROBLEM] = problem
+    yield AttemptFailedHook(stream.flow)
+    if (yield from stream.check_killed(True)):
+        return True
+    if not stream.flow.metadata.pop(AGAIN, False):
+        return False
+    stream.flow.response = None
+    yield from _send(stream)
+    return True
+
+
+def _send(stream: HttpStream) -> layer.CommandGenerator[None]:
+    """Send the flow's request, all of which is there."""
+    stream.server_state = stream.state_wait_for_response_headers
+    if not (yield from stream.make_server_connection()):
+        return
+    request, server = stream.flow.request, stream.context.server
+    content, trailers = request.raw_content, request.trailers
+    yield SendHttp(RequestHeaders(stream.stream_id, request, not (content or trailers)), server)
+    if content:
+        yield SendHttp(RequestData(stream.stream_id, content), server)
+    if trailers:
+        yield SendHttp(RequestTrailers(stream.stream_id, trailers), server)
+    yield SendHttp(RequestEndOfMessage(stream.stream_id), server)
+
+
+def _allow_second_request() -> None:
+    handle_event = h2.Http2Client._handle_event
+
+    def forget_first_request(self: h2.Http2Client, event: events.Event) -> Commands:
+        # Each request needs a new stream on the connection, also one for the same stream of the client.
+        if isinstance(event, RequestHeaders):
+            self.our_stream_id.pop(event.stream_id, None)
+        yield from handle_event(self, event)
+
+    h2.Http2Client._handle_event = forget_first_request  # type: ignore[method-assign]
