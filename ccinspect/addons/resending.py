@@ -7,13 +7,15 @@ mitmproxy gives up at the first failure. Two things are added:
   sent twice and have no body, and only when not a byte of an answer came on a connection that had been used before.
 * A flow whose metadata has a `Retries` under RETRIES has been read whole. An answer that it wants to judge is read to
   its end before the client sees any of it; then the hook `ccinspect_attempt_failed` may change the request and set
-  AGAIN, and it is sent again. Otherwise the client gets the answer that was held, or the error.
+  AGAIN, and it is sent again; or it sets `flow.response` and ANSWERED. Otherwise the client gets the answer that was
+  held, or the error.
 
 These are internals of mitmproxy, as in `fidelity.py`, and must be installed after it.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -34,11 +36,13 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseHeaders,
     ResponseProtocolError,
 )
+from mitmproxy.proxy.layers.http._hooks import HttpResponseHeadersHook
 
 Commands = Generator[commands.Command, Any, None]
 
 RETRIES = "ccinspect.retries"
 AGAIN = "ccinspect.again"
+ANSWERED = "ccinspect.answered"
 PROBLEM = "ccinspect.problem"
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
@@ -189,10 +193,15 @@ class _Held:
 
 
 def _settled(stream: HttpStream, problem: str | None) -> Generator[commands.Command, Any, bool]:
-    """Ask what to do about a failed attempt. True: it was sent again, or nobody waits any more; nothing is left to do."""
+    """Ask what to do about a failed attempt; True when that was done and nothing is left to do."""
     stream.flow.metadata[PROBLEM] = problem
     yield AttemptFailedHook(stream.flow)
     if (yield from stream.check_killed(True)):
+        return True
+    if stream.flow.metadata.pop(ANSWERED, False) and stream.flow.response:
+        stream.flow.response.timestamp_start = time.time()
+        yield HttpResponseHeadersHook(stream.flow)
+        yield from stream.send_response()
         return True
     if not stream.flow.metadata.pop(AGAIN, False):
         return False
