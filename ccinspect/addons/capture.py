@@ -40,7 +40,10 @@ class Capture:
     """Collects what is known of one flow until it ends. Lives in the inspector's table, keyed by flow id."""
 
     __slots__ = (
+        "changes",
+        "client_bodies",
         "client_request",
+        "client_response",
         "flow",
         "listener",
         "message_bytes",
@@ -63,6 +66,10 @@ class Capture:
         self.opaque = False
         self.request: Record | None = None
         self.client_request: Record | None = None
+        self.client_response: Record | None = None
+        self.client_bodies: dict[str, Sink] = {}
+        """Bodies on the client's side by `request` and `response`, where they differ from what the upstream saw."""
+        self.changes: dict[str, Any] | None = None
         self.request_sink: Sink | None = None
         self.response_sink: Sink | None = None
         self.seq = 0
@@ -99,7 +106,8 @@ class Capture:
             "request": self.request,
             "client_request": self.client_request,
             "response": response,
-            "client_response": None,
+            "client_response": self.client_response,
+            "changes": self.changes,
             "error": error_record(captured.error),
             "timing": {
                 "started_at": captured.timestamp_created,
@@ -112,9 +120,10 @@ class Capture:
             },
         }
 
-    def finish_bodies(self) -> tuple[Any, Any]:
-        """Close both sinks; each is bytes, a spool reference, or None."""
-        return (
-            self.request_sink.finish() if self.request_sink else None,
-            self.response_sink.finish() if self.response_sink else None,
-        )
+    def finish_bodies(self) -> dict[str, Any]:
+        """Close all sinks: the bodies of the message `flow_ended`, each bytes, a spool reference, or None."""
+        return {
+            "request_body": self.request_sink.finish() if self.request_sink else None,
+            "response_body": self.response_sink.finish() if self.response_sink else None,
+            **{f"client_{side}_body": sink.finish() for side, sink in self.client_bodies.items()},
+        }

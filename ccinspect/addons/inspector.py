@@ -17,6 +17,7 @@ from mitmproxy.websocket import WebSocketMessage
 
 from ccinspect.addons import hints, records
 from ccinspect.addons.capture import Capture, Sink
+from ccinspect.addons.exchange import Exchange
 from ccinspect.addons.sources import Listener, Sources
 from ccinspect.addons.who import Who, has_tags, take_tags
 from ccinspect.store.recorder import Recorder
@@ -98,7 +99,8 @@ class Inspector:
         capture.request = records.request_record(captured.request)
         capture.client_request = snapshot if snapshot != capture.request else None
         capture.request_sink = self.recorder.new_body()
-        if captured.response is None:
+        exchange = Exchange.of(captured)
+        if captured.response is None and not (exchange and exchange.reads_request):
             captured.request.stream = _tee(capture.request_sink)
         self.recorder.put({"kind": "flow_started", "flow": capture.record("started")})
 
@@ -106,7 +108,12 @@ class Inspector:
         capture = self.captures.get(captured.id)
         if capture is not None and captured.response is not None:
             capture.response_sink = self.recorder.new_body()
-            captured.response.stream = _tee(capture.response_sink)
+            exchange = Exchange.of(captured)
+            if exchange is None or not (exchange.reads_response or exchange.translate):
+                captured.response.stream = _tee(capture.response_sink)
+            elif exchange.translate:
+                client_sink = capture.client_bodies["response"] = self.recorder.new_body()
+                captured.response.stream = _translating_tee(capture.response_sink, exchange.translate, client_sink)
 
     def response(self, captured: http.HTTPFlow) -> None:
         # A WebSocket's flow goes on until websocket_end.
@@ -182,11 +189,37 @@ class Inspector:
         response = captured.response
         if response is not None and capture.response_sink is None:
             capture.response_sink = self.recorder.new_body()
+        record = records_response(captured)
+        if exchange := Exchange.of(captured):
+            record = self._take_changes(capture, exchange, record)
         for message, sink in ((captured.request, capture.request_sink), (response, capture.response_sink)):
             # What mitmproxy buffered, because we answered ourselves, did not run through the tee.
             if message is not None and sink is not None and not sink.size and message.raw_content:
                 sink.feed(message.raw_content)
-        self._end(capture, records_response(captured))
+        self._end(capture, record)
+
+    def _take_changes(
+        self, capture: Capture, exchange: Exchange, response: records.Record | None
+    ) -> records.Record | None:
+        """Put what the client saw beside what the upstream saw; returns the upstream's answer."""
+        capture.changes = exchange.changes or None
+        snapshot = capture.client_request or exchange.client_request
+        if capture.request is not None:
+            # Said again at the end of the request, when the snapshot had been taken.
+            snapshot = snapshot | {"timestamp_end": capture.request["timestamp_end"]}
+        capture.client_request = snapshot if snapshot != capture.request else None
+        if exchange.client_body is not None:
+            sink = capture.client_bodies["request"] = self.recorder.new_body()
+            sink.feed(exchange.client_body)
+        if exchange.upstream_response is None or response is None:
+            return response
+        capture.client_response = response
+        times = {name: response[name] for name in ("timestamp_start", "timestamp_end")}
+        if exchange.upstream_body is not None and capture.response_sink is not None:
+            capture.response_sink.feed(exchange.upstream_body)
+            sink = capture.client_bodies["response"] = self.recorder.new_body()
+            sink.feed(capture.flow.response.raw_content or b"")  # type: ignore[attr-defined]
+        return exchange.upstream_response | times
 
     def _end(self, capture: Capture, response: records.Record | None = None, hint: str | None = None) -> None:
         captured = capture.flow
@@ -197,12 +230,12 @@ class Inspector:
         if captured.error:
             hint = hints.hint_for(captured.error.msg)
         record = capture.record("error" if captured.error else "complete", response, hint)
-        request_body, response_body = capture.finish_bodies()
-        self.recorder.put(
-            {"kind": "flow_ended", "flow": record, "request_body": request_body, "response_body": response_body}
-        )
+        bodies = capture.finish_bodies()
+        self.recorder.put({"kind": "flow_ended", "flow": record, **bodies})
         if isinstance(captured, http.HTTPFlow):
             # For mitmweb: the streams left mitmproxy's own messages empty.
+            request_body = bodies["request_body"]
+            response_body = bodies.get("client_response_body", bodies["response_body"])
             if isinstance(request_body, bytes):
                 captured.request.data.content = request_body
             if isinstance(response_body, bytes) and captured.response is not None:
@@ -297,6 +330,16 @@ def _tee(sink: Sink) -> Callable[[bytes], bytes]:
     def tee(chunk: bytes) -> bytes:
         feed(chunk)
         return chunk
+
+    return tee
+
+
+def _translating_tee(sink: Sink, translate: Callable[[bytes], bytes], client_sink: Sink) -> Callable[[bytes], bytes]:
+    def tee(chunk: bytes) -> bytes:
+        sink.feed(chunk)
+        said = translate(chunk)
+        client_sink.feed(said)
+        return said
 
     return tee
 

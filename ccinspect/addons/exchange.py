@@ -1,0 +1,44 @@
+"""What we change about one flow: written by `changes.py`, read by the inspector when it records the flow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from mitmproxy import http
+
+from ccinspect.addons.records import Record
+
+_KEY = "ccinspect.exchange"
+
+
+@dataclass
+class Exchange:
+    """Lives in the flow's metadata, from the request's head to the flow's end. Flows that nobody wants to change
+    have none."""
+
+    client_request: Record
+    """The request's head as the client sent it."""
+    reads_request: bool = False
+    """The body is read whole before anything is sent."""
+    client_body: bytes | None = None
+    """The request's body as the client sent it, where another one was forwarded."""
+    reads_response: bool = False
+    """The answer is read whole before the client gets any of it."""
+    upstream_response: Record | None = None
+    """The answer's head as it came, where the client gets another one."""
+    upstream_body: bytes | None = None
+    """Its body, where it was read whole and the client gets another one."""
+    translate: Callable[[bytes], bytes] | None = None
+    """Makes the client's bytes of the upstream's, piece by piece; an empty piece is the end."""
+    changes: dict[str, Any] = field(default_factory=dict)
+    """The flow record's `changes`."""
+
+    @classmethod
+    def of(cls, captured: http.HTTPFlow) -> Exchange | None:
+        found: Exchange | None = captured.metadata.get(_KEY)
+        return found
+
+    def attach(self, captured: http.HTTPFlow) -> None:
+        captured.metadata[_KEY] = self
