@@ -12,6 +12,7 @@
     │   ├── CommandNotFound    exit code 127, as a shell gives
     │   ├── CommandNotRunnable exit code 126, as a shell gives
     │   └── JailUnavailable    this machine cannot build the jail; the hint says how to mend it
+    ├── CredentialsError       a credential cannot be had, or may not be used
     └── StoreError
         ├── StoreUnavailable   the store cannot be opened, read or written
         ├── FlowNotFound       no flow has this id
@@ -87,6 +88,10 @@ class CommandNotRunnable(RunError):
 
 class JailUnavailable(RunError):
     """This machine cannot build the jail."""
+
+
+class CredentialsError(CcinspectError):
+    """A credential cannot be had, or may not be used; neither text ever holds one."""
 
 
 class StoreError(CcinspectError):
