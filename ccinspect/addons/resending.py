@@ -20,9 +20,11 @@ from mitmproxy.proxy.layers.http._events import (
     RequestEndOfMessage,
     RequestHeaders,
     RequestProtocolError,
+    ResponseHeaders,
     ResponseProtocolError,
 )
 
+_ANSWERED = "ccinspect_answered"
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
 _installed = False
@@ -45,7 +47,15 @@ def install() -> None:
         else:
             yield from handle_error(self, event)
 
+    wait_for_headers = HttpStream.state_wait_for_response_headers
+
+    def note_answer(self: HttpStream, event: ResponseHeaders) -> Generator[commands.Command, Any, None]:
+        # mitmproxy forbids most changes of an open connection; this one is only ours.
+        object.__setattr__(self.flow.server_conn, _ANSWERED, True)
+        yield from wait_for_headers(self, event)
+
     HttpStream.handle_protocol_error = handle_or_send_again  # type: ignore[method-assign]
+    HttpStream.state_wait_for_response_headers = note_answer  # type: ignore[method-assign]
 
 
 def _found_closed(stream: HttpStream, event: RequestProtocolError | ResponseProtocolError) -> bool:
@@ -56,8 +66,8 @@ def _found_closed(stream: HttpStream, event: RequestProtocolError | ResponseProt
         or stream.client_state != stream.state_done
     ):
         return False
-    request, connected_at = stream.flow.request, stream.flow.server_conn.timestamp_tcp_setup
-    was_used_before = connected_at is not None and connected_at < request.timestamp_start
+    request = stream.flow.request
+    was_used_before = getattr(stream.flow.server_conn, _ANSWERED, False)
     return was_used_before and request.method in _SAFE and not request.raw_content and not request.trailers
 
 
