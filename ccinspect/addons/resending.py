@@ -45,6 +45,7 @@ AGAIN = "ccinspect.again"
 ANSWERED = "ccinspect.answered"
 PROBLEM = "ccinspect.problem"
 
+_ANSWERED = "ccinspect_answered"
 _SAFE = ("GET", "HEAD", "OPTIONS")
 # What is held of an answer that may be thrown away; a longer one is no error message, and is passed on.
 _MAX_HELD = 4 << 20
@@ -111,8 +112,8 @@ def _is_unanswered(stream: HttpStream, event: RequestProtocolError | ResponsePro
 
 
 def _found_closed(stream: HttpStream) -> bool:
-    request, connected_at = stream.flow.request, stream.flow.server_conn.timestamp_tcp_setup
-    was_used_before = connected_at is not None and connected_at < request.timestamp_start
+    request = stream.flow.request
+    was_used_before = getattr(stream.flow.server_conn, _ANSWERED, False)
     return was_used_before and request.method in _SAFE and not request.raw_content and not request.trailers
 
 
@@ -142,6 +143,8 @@ def _hold_answers() -> None:
     wait_for_headers = HttpStream.state_wait_for_response_headers
 
     def wait_or_hold(self: HttpStream, event: ResponseHeaders) -> Commands:
+        # mitmproxy forbids most changes of an open connection; this one is only ours.
+        object.__setattr__(self.flow.server_conn, _ANSWERED, True)
         retries = _retries(self)
         if (
             retries is None

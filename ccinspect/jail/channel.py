@@ -43,13 +43,18 @@ class Channel:
 
     def receive(self) -> tuple[dict[str, Any], list[int]]:
         """Wait for one message and its descriptors, which are closed on exec. Raises ChannelClosed."""
-        try:
-            data, fds, _flags, _address = socket.recv_fds(self._socket, _MAX_MESSAGE, MAX_FDS)
-        except ConnectionResetError as error:
-            raise ChannelClosed from error
+        data, fds = self._receive()
         if not data:
             raise ChannelClosed
         for fd in fds:
             os.set_inheritable(fd, False)
         message: dict[str, Any] = json.loads(data)
         return message, fds
+
+    def _receive(self) -> tuple[bytes, list[int]]:
+        try:
+            data, fds, _flags, _address = socket.recv_fds(self._socket, _MAX_MESSAGE, MAX_FDS)
+        except ConnectionResetError:
+            # The other side went without reading all that we had sent. That is told once, and before its last words.
+            data, fds, _flags, _address = socket.recv_fds(self._socket, _MAX_MESSAGE, MAX_FDS)
+        return data, fds

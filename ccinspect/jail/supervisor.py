@@ -218,7 +218,12 @@ class _Supervisor:
     def _on_signals(self, signals: Signals) -> None:
         for number in signals.take():
             if number in FORWARDED:
-                self._channel.send({"do": "signal", "number": number})
+                self._tell({"do": "signal", "number": number})
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        """Send something that a warden who has ended need not hear: how it ended is still to be read."""
+        with contextlib.suppress(ChannelClosed):
+            self._channel.send(message)
 
     def _uplink_lost(self) -> None:
         assert self._uplink
@@ -227,7 +232,7 @@ class _Supervisor:
 
     def _network_lost(self, reason: str) -> None:
         self._report(f"the jail has lost its network for good ({reason}); ending the command")
-        self._channel.send({"do": "end"})
+        self._tell({"do": "end"})
 
     def _clean_up(self, earlier: frozenset[int]) -> None:
         """Leave no process and no listener. The warden ends what is in the jail before it goes."""

@@ -280,6 +280,9 @@ class Recorder:
                 packet = self._channel.recv(1 << 20)
             except BlockingIOError:
                 return
+            except ConnectionResetError:
+                # It went without reading all that we had sent. That is told once, and before its last words.
+                continue
             except OSError:
                 packet = b""
             if not packet:
