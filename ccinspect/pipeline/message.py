@@ -17,6 +17,7 @@ class Facts:
     source: str
     """`reverse`, `proxy` or `wireguard`."""
     run: str | None = None
+    run_name: str | None = None
     project: str | None = None
     session: str | None = None
     tags: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
