@@ -28,8 +28,10 @@ def listing(models: Iterable[tuple[str, str]], path: str, headers: Mapping[str, 
         data = [{"type": "model", "id": model, "display_name": model, "created_at": _EPOCH} for model, _ in models]
         ends = {"first_id": models[0][0], "last_id": models[-1][0]} if models else {"first_id": None, "last_id": None}
         return {"data": data, "has_more": False, **ends}
-    data = [{"id": model, "object": "model", "created": 0, "owned_by": provider} for model, provider in models]
-    return {"object": "list", "data": data}
+    listed: list[JsonObject] = [
+        {"id": model, "object": "model", "created": 0, "owned_by": provider} for model, provider in models
+    ]
+    return {"object": "list", "data": listed}
 
 
 def _gemini(model: str) -> JsonObject:

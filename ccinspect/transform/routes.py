@@ -63,9 +63,7 @@ class Router:
             settings = rule.settings
             if settings.match_model is not None:
                 return True
-            if settings.action == "transform" or settings.dest_model is not None:
-                return True
-            return False
+            return bool(settings.action == "transform" or settings.dest_model is not None)
         return False
 
     def route(self, facts: Facts, outgoing: Outgoing, model: str | None) -> Decision | None:
