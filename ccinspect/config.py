@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
+# The arrows upwards from here: what may stand in a block is said where it is carried out.
+from ccinspect.auth.settings import AuthSource
 from ccinspect.errors import ConfigError
-
-# The one arrow upwards from here: what may stand in `providers` is said where it is carried out.
-from ccinspect.identity.settings import ProvidersBlock
+from ccinspect.identity.settings import ProviderSettings
+from ccinspect.identity.table import DIALECTS
+from ccinspect.transform.settings import TransformRule, Upstream
 
 ENV_PREFIX = "CCINSPECT_"
 # Variables of ours that are no settings.
@@ -131,6 +133,9 @@ class InspectorConfig(Block):
     mitmproxy: dict[str, Any] = Field(
         {}, description="Any option of mitmproxy by its own name, for example `stream_large_bodies` or `ignore_hosts`."
     )
+    transforms: list[TransformRule] = Field(
+        [], description="Rules that send requests elsewhere, translate or deny them; the first that holds decides."
+    )
     readiness: ReadinessConfig = Field(default_factory=ReadinessConfig, description="Probe made once at start.")
     view: ViewConfig = Field(default_factory=ViewConfig, description="Bounds of mitmweb's memory.")
 
@@ -197,6 +202,49 @@ class PriceConfig(Block):
     web_search: Dollars | None = Field(None, description="For one web search.")
 
 
+class ProviderConfig(ProviderSettings, Upstream):
+    """One entry of `providers`: how its calls are known and read, and how they are sent."""
+
+    # Not needed where `host` says it, or for a built-in provider that only gets a credential.
+    hosts: list[str] = Field(
+        default=[],
+        description="Host names its calls are known by; `*` stands for any part of one, `:PORT` at the end for that "
+        "port only. Without it: `host`, and those that are built in.",
+        max_length=100,
+    )
+    auth: AuthSource | None = Field(
+        None,
+        description="Where its credential comes from: a shell command, or `{command:}`, `{file:}`, `{env:}`, "
+        "`{keyring: SERVICE/USER}`, `{gcp: default}`, or OAuth 2 with `{file:, token_url:}`.",
+    )
+
+    @field_validator("type")
+    @classmethod
+    def _known_type(cls, name: str | None) -> str | None:
+        if name is not None and name not in DIALECTS:
+            raise ValueError(f"no dialect of this name; there are {', '.join(DIALECTS)}")
+        return name
+
+    @property
+    def identity(self) -> ProviderSettings | None:
+        """How its calls are known and read; None where nothing is said that is not built in."""
+        hosts = self.hosts or ([f"{self.host}:{self.port}" if self.port else self.host] if self.host else [])
+        if not hosts:
+            return None
+        values = {name: getattr(self, name) for name in ProviderSettings.model_fields}
+        if self.dialect is None and not self.has_expressions:
+            values["dialect"] = self.type
+        return ProviderSettings.model_validate(values | {"hosts": hosts})
+
+
+class ProxyConfig(Block):
+    token: str | SecretSource | None = Field(
+        None,
+        description="What programs that are no runs of ours must send in the header `x-ccinspect-token` before their "
+        "sentinel keys are replaced: a string, `{command: ...}` or `{file: ...}`.",
+    )
+
+
 class McpConfig(Block):
     enabled: bool = Field(False, description="Serve MCP.")
     port: Port = Field(4030, description="Port of the MCP server on 127.0.0.1; never reachable from a jail.")
@@ -211,8 +259,10 @@ class Config(Block):
     store: StoreConfig = Field(default_factory=StoreConfig, description="What is kept on disk.")
     flows: FlowsConfig = Field(default_factory=FlowsConfig, description="The `flows` commands.")
     analysis: AnalysisConfig = Field(default_factory=AnalysisConfig, description="What is made of model calls.")
-    providers: ProvidersBlock = Field(
-        default={}, description="Providers that are not built in, by name, and further hosts of those that are."
+    proxy: ProxyConfig = Field(default_factory=ProxyConfig, description="Programs that use the listeners by hand.")
+    providers: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")], ProviderConfig] = Field(
+        {},
+        description="Providers by name: new ones, and credentials, hosts and more for those that are built in.",
     )
     prices: dict[str, PriceConfig] = Field(
         {},
@@ -220,6 +270,11 @@ class Config(Block):
         "with a slash matched against `provider/model`.",
     )
     mcp: McpConfig = Field(default_factory=McpConfig, description="The MCP server.")
+
+    @property
+    def identities(self) -> dict[str, ProviderSettings]:
+        """The part of `providers` that says how calls are known and read."""
+        return {name: found for name, one in self.providers.items() if (found := one.identity) is not None}
 
 
 def load_config(path: Path, environ: Mapping[str, str] | None = None) -> Config:

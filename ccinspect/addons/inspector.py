@@ -334,12 +334,15 @@ def _tee(sink: Sink) -> Callable[[bytes], bytes]:
     return tee
 
 
-def _translating_tee(sink: Sink, translate: Callable[[bytes], bytes], client_sink: Sink) -> Callable[[bytes], bytes]:
-    def tee(chunk: bytes) -> bytes:
+def _translating_tee(
+    sink: Sink, translate: Callable[[bytes], bytes], client_sink: Sink
+) -> Callable[[bytes], list[bytes]]:
+    def tee(chunk: bytes) -> list[bytes]:
         sink.feed(chunk)
         said = translate(chunk)
         client_sink.feed(said)
-        return said
+        # An empty piece would be taken for the end of a chunked body.
+        return [said] if said else []
 
     return tee
 

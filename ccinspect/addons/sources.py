@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import SplitResult, urlsplit
 
 from mitmproxy.connection import Client
@@ -57,6 +57,8 @@ class Sources:
     base_url_runs: dict[str, BaseUrlRun] = field(default_factory=dict)
     proxy_runs: dict[str, str] = field(default_factory=dict)
     """Run id -> password of its proxy credentials."""
+    run_records: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Run id -> its record (docs/architecture.md), of live runs."""
     supervisors: dict[str, int] = field(default_factory=dict)
     """Run id -> process id of its supervisor, of live runs."""
 

@@ -28,6 +28,6 @@ class AnalysisOptions:
     @classmethod
     def from_config(cls, config: Config) -> AnalysisOptions:
         return cls(
-            {name: one.model_dump(mode="json", exclude_defaults=True) for name, one in config.providers.items()},
+            {name: one.model_dump(mode="json", exclude_defaults=True) for name, one in config.identities.items()},
             {name: one.model_dump(mode="json", exclude_none=True) for name, one in config.prices.items()},
         )

@@ -61,7 +61,7 @@ class _Exchange:
 
 def show(instance: Instance, flow: str, provider: str | None, as_json: bool) -> int:
     """Print what is found; returns the exit status. Raises ConfigError, FlowNotFound, AmbiguousFlowId."""
-    settings = instance.config().providers
+    settings = instance.config().identities
     with open_store(instance) as store, Declarations(settings) as declarations:
         exchange = _read(store, flow)
         if provider is not None and declarations.get(provider) is None:

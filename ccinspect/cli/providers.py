@@ -23,7 +23,7 @@ COLUMNS = (
 
 def list_providers(instance: Instance, as_json: bool) -> None:
     """Print the table of providers. Raises ConfigError."""
-    rows = Providers(instance.config().providers).listing()
+    rows = Providers(instance.config().identities).listing()
     if as_json:
         write_json([asdict(row) for row in rows])
     else:
@@ -38,7 +38,7 @@ def _row(info: ProviderInfo) -> list[str | Cell]:
 def reload(instance: Instance) -> None:
     """Tell the daemon to read its providers anew. Raises ConfigError, and DaemonNotRunning when none runs."""
     # A mistake is explained best by who reads the file here: with its line.
-    declared = instance.config().providers
+    declared = instance.config().identities
     with ControlClient.connect(instance.paths.control_socket) as client:
         client.call(protocol.RELOAD)
     say(f"ccinspect: the daemon has read its settings: {text.count(len(declared), 'provider')} of your own")

@@ -17,8 +17,10 @@ from mitmproxy.utils import asyncio_utils
 
 from ccinspect.addons import fidelity, resending
 from ccinspect.addons.bounded_view import BoundedView
+from ccinspect.addons.changes import Changes
 from ccinspect.addons.connect_to import ConnectTo, Target, parse_connect_to
 from ccinspect.addons.inspector import Inspector
+from ccinspect.addons.outgoing import FactFinder
 from ccinspect.addons.plain_http2 import PlainHttp2
 from ccinspect.addons.reverse_routing import ReverseRouting
 from ccinspect.addons.sources import Listener, Origin, Sources
@@ -32,6 +34,7 @@ from ccinspect.daemon.control_server import ControlServer
 from ccinspect.daemon.events import Events
 from ccinspect.daemon.listeners import Listeners
 from ccinspect.daemon.master import build_master
+from ccinspect.daemon.plan import build_plan
 from ccinspect.daemon.ports import claim_port, release_ports
 from ccinspect.daemon.runs import Runs
 from ccinspect.daemon.secrets_at_start import keep_token, resolve_secret
@@ -96,7 +99,7 @@ class Daemon:
         self.config = config
         self.started_at = time.time()
         # Says what is wrong with the block `providers`.
-        Providers(config.providers)
+        self.providers = Providers(config.identities)
         self.targets = _connect_targets(config)
         inspector = config.inspector
         # All ports are looked at before anything is started, so that a busy one leaves nothing half up.
@@ -111,6 +114,7 @@ class Daemon:
         ]
         self.password = resolve_secret(inspector.web_password, "inspector.web_password")
         self.token = keep_token(paths.web_token)
+        self.plan = build_plan(config)
         self.roots = roots.write_upstream_roots(paths.data_dir / "upstream-roots.pem", inspector.upstream_ca)
         self.sources = Sources()
 
@@ -154,8 +158,10 @@ class Daemon:
 
         who = Who(self.sources)
         recording = Inspector(recorder, self.sources, who, publish)
+        facts = FactFinder(self.sources, self.providers)
+        changes = Changes(facts, self.plan)
         master.insert_addons(
-            PlainHttp2(), ReverseRouting(self.sources), ConnectTo(self.sources, self.targets), who, recording
+            PlainHttp2(), ReverseRouting(self.sources), changes, ConnectTo(self.sources, self.targets), who, recording
         )
         master.addons.add(BoundedView(master.view, inspector.view.max_flows, inspector.view.max_bytes))
         listeners = Listeners(master.proxyserver, self.sources, self.paths.runtime_dir)
@@ -175,7 +181,8 @@ class Daemon:
 
         async def reload() -> dict[str, Any]:
             changed = await asyncio.to_thread(load_config, self.paths.config_file)
-            Providers(changed.providers)
+            providers, plan = Providers(changed.identities), build_plan(changed)
+            facts.providers, changes.plan = providers, plan
             analyst.reload(AnalysisOptions.from_config(changed))
             return {"providers": len(changed.providers), "prices": len(changed.prices)}
 

@@ -94,6 +94,7 @@ class Runs:
             await self._close(run)
             raise
         self.live[run_id] = run
+        self._sources.run_records[run_id] = record
         if isinstance(record["pid"], int):
             self._sources.supervisors[run_id] = record["pid"]
         self._recorder.put({"kind": "run_started", "run": record})
@@ -166,6 +167,7 @@ class Runs:
         return environment
 
     async def _close(self, run: Run) -> None:
+        self._sources.run_records.pop(run.id, None)
         self._sources.supervisors.pop(run.id, None)
         self._sources.base_url_runs.pop(run.id, None)
         self._sources.proxy_runs.pop(run.id, None)

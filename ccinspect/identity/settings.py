@@ -5,7 +5,6 @@ jq expressions are compiled when the file is read, so that a mistake is told wit
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -162,7 +161,3 @@ class ProviderSettings(_Block):
         if self.dialect and self.has_expressions:
             raise ValueError("has both a `dialect` and expressions: keep the one that reads its calls")
         return self
-
-
-ProvidersBlock = Mapping[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")], ProviderSettings]
-"""The type of `Config.providers`: entries by name."""

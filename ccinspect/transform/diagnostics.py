@@ -32,7 +32,7 @@ def as_records(diagnostics: Iterable[Diagnostic]) -> list[dict[str, Any]]:
 
 
 def header_value(records: list[dict[str, Any]]) -> str | None:
-    """ASCII JSON: a list of {severity, code, message, path}, cut to 4 KB with `{"more": N}` at its end; None: no record."""
+    """ASCII JSON: a list of {severity, code, message, path}; one too long for 4 KB ends with `{"more": N}`."""
     if not records:
         return None
     told: list[dict[str, Any]] = []

@@ -1,0 +1,85 @@
+"""Between mitmproxy's requests and the ones that rules, hooks and translation work on."""
+
+from __future__ import annotations
+
+from mitmproxy import http
+
+from ccinspect.addons.sources import Sources
+from ccinspect.identity.agents import detect_agent
+from ccinspect.identity.providers import Providers
+from ccinspect.pipeline.message import Facts, Headers, Outgoing
+from ccinspect.wire.encoding import decode_body
+from ccinspect.wire.registry import recognise
+
+
+class FactFinder:
+    """Finds out who sent a request and to whom."""
+
+    def __init__(self, sources: Sources, providers: Providers) -> None:
+        self.sources = sources
+        self.providers = providers
+
+    def of(self, captured: http.HTTPFlow) -> Facts:
+        request = captured.request
+        listener = self.sources.of(captured.client_conn)
+        run = captured.metadata.get("ccinspect.run") or listener.run
+        record = self.sources.run_records.get(run or "", {})
+        fields = request.headers.fields
+        match = self.providers.match(
+            request.pretty_host, request.path, port=request.port, method=request.method, headers=fields
+        )
+        found = recognise(request.method, request.path)
+        dialect = match.dialect if match else found.dialect if found else None
+        agent = detect_agent(fields, record.get("command") or ())
+        return Facts(
+            flow_id=captured.id,
+            source=listener.kind,
+            run=run,
+            run_name=record.get("name"),
+            project=request.headers.get("x-ccinspect-project") or record.get("project"),
+            session=request.headers.get("x-ccinspect-session"),
+            tags=record.get("tags") or {},
+            agent=agent.name if agent else None,
+            provider=match.provider if match else None,
+            dialect=dialect,
+            kind=found.kind if found and dialect else None,
+        )
+
+
+def outgoing_of(captured: http.HTTPFlow) -> Outgoing:
+    """The request as the client meant it: by the name it asked for, also where it connected to an address."""
+    request = captured.request
+    headers = Headers(request.headers.fields)
+    return Outgoing(request.method, request.scheme, request.pretty_host, request.port, request.path, headers)
+
+
+def read_body(request: http.Request) -> bytes:
+    """The body without its content encoding; as it is where that cannot be undone."""
+    raw = request.raw_content or b""
+    encoding = request.headers.get("content-encoding", "")
+    if not encoding:
+        return raw
+    decoded = decode_body(raw, encoding)
+    return raw if decoded.problem else decoded.data
+
+
+def apply_to(captured: http.HTTPFlow, out: Outgoing, client: Outgoing) -> None:
+    """Make the flow's request the one that goes out. What is as the client sent it stays as it is, byte for byte."""
+    request = captured.request
+    moved = (out.scheme, out.host, out.port) != (client.scheme, client.host, client.port)
+    if moved:
+        request.scheme = out.scheme
+        request.data.host, request.data.port = out.host, out.port
+        if request.data.authority:
+            request.authority = out.url.removeprefix(f"{out.scheme}://").removesuffix(out.path)
+    if out.path != request.path:
+        request.path = out.path
+    request.method = out.method
+    if out.body is not client.body and out.body is not None:
+        if "ccinspect.client_body" not in captured.metadata:
+            captured.metadata["ccinspect.client_body"] = request.raw_content or b""
+        request.data.content = out.body
+        out.headers.remove("content-encoding", "transfer-encoding")
+        out.headers.set("content-length", str(len(out.body)))
+    if out.headers.fields != request.headers.fields:
+        request.headers = http.Headers(out.headers.fields)
