@@ -20,6 +20,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 # The arrows upwards from here: what may stand in a block is said where it is carried out.
 from ccinspect.auth.settings import AuthSource
 from ccinspect.errors import ConfigError
+from ccinspect.identity.providers import Providers
 from ccinspect.identity.settings import ProviderSettings
 from ccinspect.identity.table import DIALECTS
 from ccinspect.transform.settings import TransformRule, Upstream
@@ -228,13 +229,19 @@ class ProviderConfig(ProviderSettings, Upstream):
     @property
     def identity(self) -> ProviderSettings | None:
         """How its calls are known and read; None where nothing is said that is not built in."""
-        hosts = self.hosts or ([f"{self.host}:{self.port}" if self.port else self.host] if self.host else [])
+        hosts = self.hosts or self._own_host()
         if not hosts:
             return None
         values = {name: getattr(self, name) for name in ProviderSettings.model_fields}
         if self.dialect is None and not self.has_expressions:
             values["dialect"] = self.type
         return ProviderSettings.model_validate(values | {"hosts": hosts})
+
+    def _own_host(self) -> list[str]:
+        """The host that its requests are sent to, unless it belongs to a provider that is built in."""
+        if self.host is None or Providers().match(self.host, "/", port=self.port, method="GET") is not None:
+            return []
+        return [f"{self.host}:{self.port}" if self.port else self.host]
 
 
 class ProxyConfig(Block):

@@ -115,14 +115,14 @@ _BUILT_IN = (
     _https(
         "anthropic",
         "api.anthropic.com",
-        {"anthropic": "/v1/messages", "openai_chat": "/v1/chat/completions"},
+        {"anthropic": "/v1/messages"},
     ),
     _https("openai", "api.openai.com", _openai("/v1", responses=True)),
     _https("chatgpt", "chatgpt.com", {"openai_responses": "/backend-api/codex/responses"}),
     _https(
         "gemini",
         "generativelanguage.googleapis.com",
-        {"gemini": _GEMINI, "openai_chat": "/v1beta/openai/chat/completions"},
+        {"gemini": _GEMINI},
     ),
     _https(
         "vertex",
