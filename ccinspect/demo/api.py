@@ -8,18 +8,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ccinspect.demo import anthropic_messages, gemini, openai_chat, openai_responses
+from ccinspect.demo import anthropic_messages, gemini, ollama, openai_chat, openai_responses
 from ccinspect.demo.answers import Answer, Converse, HeaderList, chunked, event_stream, json_answer
 from ccinspect.demo.http1 import Received
 from ccinspect.demo.mind import ApiError, Ask, Reply
 from ccinspect.demo.websocket import WebSocket, wants_websocket
 
-HOSTS = ("api.anthropic.com", "api.openai.com", "generativelanguage.googleapis.com")
+HOSTS = ("api.anthropic.com", "api.openai.com", "generativelanguage.googleapis.com", "ollama.com")
 ANTHROPIC_MODELS = ["claude-fake-large", "claude-fake-small"]
 OPENAI_MODELS = ["gpt-fake-large", "gpt-fake-small"]
 GEMINI_MODELS = ["gemini-fake-large", "gemini-fake-small"]
 
-Vendor = Literal["anthropic", "openai", "gemini"]
+Vendor = Literal["anthropic", "openai", "gemini", "ollama"]
 
 _GEMINI_CALL = re.compile(rf"/v1(?:beta|alpha)?/models/(?P<model>[^/:]+):(?P<method>{'|'.join(gemini.METHODS)})")
 
@@ -39,6 +39,8 @@ class Call:
     def vendor(self) -> Vendor:
         """Which vendor is meant. Some paths are the same at several, so that the host or the headers decide."""
         path, host = self.request.path, self.request.header("host") or ""
+        if path.startswith("/api/"):
+            return "ollama"
         if path.startswith("/v1/messages"):
             return "anthropic"
         if path.startswith(("/v1/chat/", "/v1/responses")):
@@ -50,8 +52,8 @@ class Call:
 
     @property
     def headers(self) -> HeaderList:
-        name = {"anthropic": "request-id", "openai": "x-request-id", "gemini": "x-goog-request-id"}[self.vendor]
-        return [(name, self.request_id)]
+        names = {"anthropic": "request-id", "gemini": "x-goog-request-id"}
+        return [(names.get(self.vendor, "x-request-id"), self.request_id)]
 
     def document(self) -> dict[str, Any]:
         """The body as a JSON object. Raises ApiError(400)."""
@@ -86,13 +88,15 @@ def _refusal(call: Call, problem: ApiError) -> Answer:
             document = openai_chat.error(problem)
         case "gemini":
             document = gemini.error(problem)
+        case "ollama":
+            document = ollama.error(problem)
     # Without it the SDKs repeat the call after a wait.
     no_retry = [("x-should-retry", "false")]
     return json_answer(problem.status, document, [*call.headers, *no_retry])
 
 
 def _check_key(call: Call) -> None:
-    names = {"anthropic": ["x-api-key"], "openai": [], "gemini": ["x-goog-api-key"]}[call.vendor]
+    names = {"anthropic": ["x-api-key"], "gemini": ["x-goog-api-key"]}.get(call.vendor, [])
     in_query = call.vendor == "gemini" and "key" in call.request.query
     if not in_query and not any(call.request.header(name) for name in ["authorization", *names]):
         raise ApiError(401, "no API key was sent")
@@ -163,6 +167,14 @@ def _gemini(call: Call) -> Answer:
     return chunked(gemini.array(reply), [("Content-Type", "application/json"), *call.headers])
 
 
+def _ollama(call: Call) -> Answer:
+    ask = ollama.parse(call.document())
+    reply = call.think(ask)
+    if not ask.stream:
+        return json_answer(200, ollama.document(reply), call.headers)
+    return chunked(ollama.events(reply), [("Content-Type", "application/x-ndjson"), *call.headers])
+
+
 _LISTS: dict[Vendor, Callable[[list[str]], dict[str, Any]]] = {
     "anthropic": anthropic_messages.models,
     "openai": openai_chat.models,
@@ -192,6 +204,7 @@ _ENDPOINTS: dict[str, tuple[str, Callable[[Call], Answer]]] = {
     "/v1/messages/count_tokens": ("POST", _count_tokens),
     "/v1/chat/completions": ("POST", _chat_completions),
     "/v1/responses": ("POST", _responses),
+    "/api/chat": ("POST", _ollama),
     "/v1/models": ("GET", _models),
     "/v1beta/models": ("GET", _models),
 }
