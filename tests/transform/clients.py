@@ -112,7 +112,9 @@ class ChatClient:
         options = {"model": "gpt-x", "messages": self._history, **self._options}
         if self._stream:
             state = ChatCompletionStreamState()
-            pieces = self._client.chat.completions.create(**options, stream=True, stream_options={"include_usage": True})
+            pieces = self._client.chat.completions.create(
+                **options, stream=True, stream_options={"include_usage": True}
+            )
             thoughts = ""
             for piece in pieces:
                 for choice in piece.choices:
@@ -190,9 +192,7 @@ class GeminiClient:
         if image:
             parts.insert(0, types.Part.from_bytes(data=base64.b64decode(PIXEL), mime_type="image/png"))
         if tools:
-            function = types.FunctionDeclaration(
-                name=TOOL, description=DESCRIPTION, parameters_json_schema=SCHEMA
-            )
+            function = types.FunctionDeclaration(name=TOOL, description=DESCRIPTION, parameters_json_schema=SCHEMA)
             self._options["tools"] = [types.Tool(function_declarations=[function])]
         if thinking:
             self._options["thinking_config"] = types.ThinkingConfig(include_thoughts=True)
@@ -260,7 +260,9 @@ class OllamaClient:
     def _send(self, messages: list[Any]) -> Said:
         self._history += messages
         options = {"model": "llama-x", "messages": self._history, **self._options}
-        answers: Any = list(self._client.chat(**options, stream=True)) if self._stream else [self._client.chat(**options)]
+        answers: Any = (
+            list(self._client.chat(**options, stream=True)) if self._stream else [self._client.chat(**options)]
+        )
         said = Said()
         calls = []
         for answer in answers:

@@ -192,7 +192,9 @@ class ChatEncoder:
             return
         if isinstance(opened.block, ToolCall) and signature.origin == "gemini":
             extra = {"extra_content": {"google": {"thought_signature": signature.value}}}
-            self._delta({"tool_calls": [{"index": opened.number, **extra}]}, opened.candidate)
+            # The official SDK wants a function in each delta of a call.
+            delta = {"index": opened.number, "function": {"arguments": ""}, **extra}
+            self._delta({"tool_calls": [delta]}, opened.candidate)
         elif isinstance(opened.block, Thinking):
             opened.signed = True
             self._sign(opened, wrap(signature, DIALECT))

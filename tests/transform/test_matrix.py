@@ -1,0 +1,33 @@
+"""The table that `python -m tests.transform.matrix` prints has no hole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ccinspect.demo.provider import Provider
+from tests.support.daemon import Daemon
+from tests.transform.matrix import DIALECTS, TASKS, check, settings
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Daemon, Provider]]:
+    directory: Path = tmp_path_factory.mktemp("matrix")
+    with Provider() as provider:
+        daemon = Daemon(directory / "instance", settings(provider, directory))
+        daemon.start()
+        yield daemon, provider
+        print(daemon.log())
+        daemon.stop()
+
+
+@pytest.mark.parametrize("client", DIALECTS)
+@pytest.mark.parametrize("upstream", DIALECTS)
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("task", TASKS)
+def test_the_sdk_understands(
+    world: tuple[Daemon, Provider], client: str, upstream: str, stream: bool, task: str
+) -> None:
+    check(*world, client, upstream, stream, task)
