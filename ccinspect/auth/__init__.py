@@ -1,1 +1,0 @@
-"""Where credentials come from, and the sentinel keys that stand for them."""

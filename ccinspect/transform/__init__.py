@@ -1,1 +1,0 @@
-"""Routes, destinations, translation between dialects, fallbacks. Pure: no sockets, no clocks."""
