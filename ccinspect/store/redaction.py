@@ -96,6 +96,8 @@ class Redactor:
             clean["error"] = {**clean["error"], "msg": self.text(_str(clean["error"].get("msg")))}
         if clean.get("hint"):
             clean["hint"] = self.text(_str(clean["hint"]))
+        if clean.get("changes"):
+            clean["changes"] = self._texts(clean["changes"])
         return clean
 
     def run(self, record: dict[str, Any]) -> dict[str, Any]:
@@ -163,6 +165,14 @@ class Redactor:
         digest = hmac.new(self._key, value.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[:12]
         last = re.sub(r"[^A-Za-z0-9]", "_", value[-4:]) if len(value) >= _SHOW_LAST_FROM else ""
         return f"{MARK}{last}~{digest}"
+
+    def _texts(self, value: Any) -> Any:
+        """JSON with each of its texts cleaned: what hooks, routes and attempts said of themselves."""
+        if isinstance(value, dict):
+            return {name: self._texts(item) for name, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [self._texts(item) for item in value]
+        return self.text(_str(value)) if isinstance(value, str | bytes) else value
 
     def _message(self, block: dict[str, Any]) -> dict[str, Any]:
         clean = dict(block)
