@@ -13,6 +13,7 @@
     │   ├── CommandNotRunnable exit code 126, as a shell gives
     │   └── JailUnavailable    this machine cannot build the jail; the hint says how to mend it
     ├── CredentialsError       a credential cannot be had, or may not be used
+    ├── TransformError         a request cannot be sent where a rule says, or not in the dialect spoken there
     └── StoreError
         ├── StoreUnavailable   the store cannot be opened, read or written
         ├── FlowNotFound       no flow has this id
@@ -92,6 +93,10 @@ class JailUnavailable(RunError):
 
 class CredentialsError(CcinspectError):
     """A credential cannot be had, or may not be used; neither text ever holds one."""
+
+
+class TransformError(CcinspectError):
+    """A request cannot be sent where a rule says, or cannot be said in the dialect spoken there."""
 
 
 class StoreError(CcinspectError):
