@@ -14,6 +14,7 @@
     │   └── JailUnavailable    this machine cannot build the jail; the hint says how to mend it
     ├── CredentialsError       a credential cannot be had, or may not be used
     ├── TransformError         a request cannot be sent where a rule says, or not in the dialect spoken there
+    ├── ShapeError             a shape does not exist, cannot be read, or would hold what is private
     └── StoreError
         ├── StoreUnavailable   the store cannot be opened, read or written
         ├── FlowNotFound       no flow has this id
@@ -97,6 +98,10 @@ class CredentialsError(CcinspectError):
 
 class TransformError(CcinspectError):
     """A request cannot be sent where a rule says, or cannot be said in the dialect spoken there."""
+
+
+class ShapeError(CcinspectError):
+    """A shape does not exist, cannot be read or written, or would hold what is private."""
 
 
 class StoreError(CcinspectError):

@@ -14,6 +14,7 @@ import hmac
 import os
 import re
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, unquote_plus
@@ -245,6 +246,11 @@ class Redactor:
 
     def _tag(self, name: str, value: str) -> str:
         return self._credential(value) if names.is_secret_variable(name) else self.text(value)
+
+
+def known_keys(text: str) -> Iterator[tuple[int, int]]:
+    """Where keys stand in `text` that are known by their form: (start, end) of each."""
+    return (match.span() for match in _SHAPES.finditer(text))
 
 
 def _is_secret_flag(word: str) -> bool:
