@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from ccinspect.transform.settings import Upstream
 
+_V1 = "/v1/{action}"
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 ACTIONS: dict[tuple[str, str], str] = {
@@ -70,6 +71,13 @@ class Destination:
         if action is None:
             return None
         return fill(self.path, self.dialect, action, stream, model)
+
+    def below_prefix(self, path: str) -> str | None:
+        """The path of what is no model call (`/v1/models`), below the provider's own prefix."""
+        bare = path.partition("?")[0]
+        if self.path is not None and self.path.endswith(_V1) and bare.startswith("/v1/"):
+            return self.path.removesuffix(_V1) + bare
+        return None
 
     def as_record(self) -> dict[str, object]:
         return {
@@ -131,7 +139,6 @@ class Known:
 TRANSLATABLE = ("anthropic", "openai_chat", "openai_responses", "gemini", "ollama")
 """Dialects that requests and answers can be translated from and to."""
 
-_V1 = "/v1/{action}"
 _OPENAI = {"openai_chat": _V1, "openai_responses": _V1, "openai_completions": _V1, "openai_embeddings": _V1}
 _CHAT = {"openai_chat": _V1, "openai_completions": _V1, "openai_embeddings": _V1}
 _GEMINI = "/v1beta/models/{model}:{action}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from urllib.parse import quote, unquote
 
 from ccinspect.wire.model import Request
 
@@ -62,7 +63,16 @@ def needs_of(request: Request, upstream: str) -> ClientNeeds:
     )
 
 
+def with_model_in_path(path: str, model: str) -> str:
+    """The same path naming another model; a path that names none as it is."""
+    bare, mark, query = path.partition("?")
+    found = _MODEL_IN_PATH.search(bare[:_MAX_PATH])
+    if found is None:
+        return path
+    return f"{bare[: found.start(1)]}{quote(model, safe='@.-_~')}{bare[found.end(1) :]}{mark}{query}"
+
+
 def model_in_path(path: str) -> str | None:
     """The model that a path names (Gemini, Vertex, Bedrock, Azure), or None."""
     found = _MODEL_IN_PATH.search(path[:_MAX_PATH].partition("?")[0])
-    return found[1] if found else None
+    return unquote(found[1]) if found else None

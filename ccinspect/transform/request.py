@@ -10,7 +10,7 @@ from ccinspect.transform.answers import Answer, failed
 from ccinspect.transform.destinations import Destination
 from ccinspect.transform.fields import edit_fields, read_field
 from ccinspect.transform.headers import request_headers, without_credentials
-from ccinspect.transform.needs import ClientNeeds, model_in_path, needs_of
+from ccinspect.transform.needs import ClientNeeds, model_in_path, needs_of, with_model_in_path
 from ccinspect.wire.jsontext import as_object, dump
 from ccinspect.wire.model import Diagnostic, ErrorKind, JsonObject, Request
 from ccinspect.wire.registry import DIALECTS, recognise
@@ -65,19 +65,19 @@ def redirect_request(outgoing: Outgoing, dialect: str | None, destination: Desti
         headers = without_credentials(headers)
     for name, value in destination.headers.items():
         headers.set(name, value)
-    path, body = outgoing.path, outgoing.body
-    if dialect is not None and destination.dialect == dialect:
+    told, body = None, outgoing.body
+    if dialect is None:
+        told = destination.path if destination.dialect is None else destination.below_prefix(outgoing.path)
+    elif destination.dialect == dialect:
         kind, stream = _kind_and_stream(outgoing, dialect)
         model = destination.model or read_model(outgoing, dialect)
         told = destination.path_for(kind, stream, model)
         if body is not None and model is not None:
             body = _with_model(body, model, dialect, destination)
-        if told is not None:
-            path = _with_query(told, path, dialect, destination.keeps_credentials)
-    elif destination.path is not None and destination.dialect is None:
-        path = destination.path
-    elif dialect is not None:
-        path = _with_query(path.partition("?")[0], path, dialect, destination.keeps_credentials)
+    if told is None:
+        told = outgoing.path.partition("?")[0]
+        told = with_model_in_path(told, destination.model) if destination.model else told
+    path = _with_query(told, outgoing.path, dialect, destination.keeps_credentials)
     return _addressed(outgoing, destination, path, headers, body)
 
 
@@ -207,7 +207,7 @@ def _kind_and_stream(outgoing: Outgoing, dialect: str) -> tuple[str, bool]:
     return (found.kind if found is not None else "generate"), streams
 
 
-def _with_query(told: str, asked: str, dialect: str, keeps_credentials: bool) -> str:
+def _with_query(told: str, asked: str, dialect: str | None, keeps_credentials: bool) -> str:
     """The new path with the client's own query, which belongs to the dialect; an API key in it may have to stay."""
     path, _, own = told.partition("?")
     parts = [part for part in own.split("&") if part]
