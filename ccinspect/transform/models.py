@@ -46,11 +46,11 @@ def listing(models: Iterable[Offer], dialect: str) -> JsonObject:
     """The list as the official clients of a dialect read it: one page."""
     told = list(models)
     if dialect == "anthropic":
-        data = [
+        named = [
             {"type": "model", "id": model.name, "display_name": model.name, "created_at": _NO_DATE} for model in told
         ]
         first, last = (told[0].name, told[-1].name) if told else (None, None)
-        return {"data": data, "has_more": False, "first_id": first, "last_id": last}
+        return {"data": named, "has_more": False, "first_id": first, "last_id": last}
     if dialect == "gemini":
         return {
             "models": [

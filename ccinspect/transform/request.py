@@ -8,10 +8,10 @@ from ccinspect.errors import TransformError
 from ccinspect.pipeline.message import Headers, Outgoing
 from ccinspect.transform.answers import Answer, failed
 from ccinspect.transform.destinations import Destination
-from ccinspect.transform.fields import edit_fields, read_field
 from ccinspect.transform.headers import request_headers, without_credentials
 from ccinspect.transform.needs import ClientNeeds, model_in_path, needs_of, with_model_in_path
-from ccinspect.wire.jsontext import as_object, dump
+from ccinspect.wire.jsonedit import rewrite
+from ccinspect.wire.jsontext import as_name, as_object, dump, parse
 from ccinspect.wire.model import Diagnostic, ErrorKind, JsonObject, Request
 from ccinspect.wire.registry import DIALECTS, recognise
 
@@ -222,18 +222,18 @@ def _with_query(told: str, asked: str, dialect: str | None, keeps_credentials: b
 
 
 def _model_in_body(body: bytes | None) -> str | None:
-    if body is None:
-        return None
-    value = read_field(body, "model")
-    return value if isinstance(value, str) and value else None
+    return None if body is None else as_name(as_object(parse(body)[0]).get("model"))
 
 
 def _with_model(body: bytes, model: str, dialect: str, destination: Destination) -> bytes:
     """The body with another model in it, where the dialect says it there; not a byte else changes."""
-    if dialect == "gemini":
+    value, _ = parse(body)
+    if dialect == "gemini" or not isinstance(value, dict):
         return body
+    changed = {**value, "model": model}
     if destination.model_in_path:
-        return edit_fields(body, {"model": None, "anthropic_version": VERTEX_VERSION})
-    return edit_fields(
-        body, {"model": model, "anthropic_version": None} if dialect == "anthropic" else {"model": model}
-    )
+        del changed["model"]
+        changed["anthropic_version"] = VERTEX_VERSION
+    elif dialect == "anthropic":
+        changed.pop("anthropic_version", None)
+    return rewrite(body, value, changed)
