@@ -2,6 +2,7 @@
 
     CcinspectError
     ├── ConfigError            the configuration file, or a setting in the environment, is wrong
+    │   └── HookError          a hook cannot be found, loaded or put in order
     ├── DaemonError
     │   ├── DaemonNotRunning   nothing listens on the control socket
     │   ├── DaemonRunning      a daemon already owns this directory
@@ -46,6 +47,10 @@ class ConfigError(CcinspectError):
     """The configuration file, or a setting in the environment, is wrong."""
 
     exit_code = 2
+
+
+class HookError(ConfigError):
+    """A hook cannot be found, loaded or put in order with the others; nothing was started."""
 
 
 class DaemonError(CcinspectError):
