@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 from typing import Any
 
 from ccinspect.auth.apart import run_apart
 from ccinspect.auth.credential import Fetched, Signer, SourceFailed
 from ccinspect.auth.settings import AwsAuth
-from ccinspect.auth.sources.plain import missing_package
+from ccinspect.auth.sources.optional import library
 from ccinspect.pipeline.message import Outgoing
 
 _HOST = re.compile(r"([a-z0-9-]+)\.([a-z]{2}(?:-[a-z0-9]+)+)\.(?:amazonaws\.com(?:\.cn)?|api\.aws)", re.IGNORECASE)
 # Signing names that are not the first label of the host.
 _SERVICES = {"bedrock-runtime": "bedrock", "bedrock-runtime-fips": "bedrock", "bedrock-agent-runtime": "bedrock"}
-# All that the signature covers: others may be changed by whoever carries the request.
-_SIGNED = ("content-type", "x-amz-target")
+_MADE = ("authorization", "x-amz-date", "x-amz-security-token", "x-amz-content-sha256")
 
 
 class AwsSource:
@@ -29,11 +27,8 @@ class AwsSource:
         return await run_apart(lambda: self._get(refused))
 
     def _get(self, refused: str | None) -> Fetched:
-        try:
-            session_module = importlib.import_module("botocore.session")
-            exceptions = importlib.import_module("botocore.exceptions")
-        except ImportError as error:
-            raise missing_package("botocore") from error
+        session_module = library("botocore.session", "botocore")
+        exceptions = library("botocore.exceptions", "botocore")
         try:
             if self._found is None or refused is not None:
                 session = session_module.Session(profile=self._settings.profile)
@@ -76,12 +71,15 @@ class AwsSource:
 def _sign(outgoing: Outgoing, frozen: Any, service: str, region: str) -> None:
     if outgoing.body is None:
         raise SourceFailed("the request's body was not read, and its signature has to cover it", "report this fault")
-    request_class = importlib.import_module("botocore.awsrequest").AWSRequest
-    signature = importlib.import_module("botocore.auth").SigV4Auth(frozen, service, region)
-    headers = {name: value for name in _SIGNED if (value := outgoing.headers.get(name)) is not None}
-    request = request_class(outgoing.method, outgoing.url, headers=headers, data=outgoing.body)
+    request_class = library("botocore.awsrequest", "botocore").AWSRequest
+    signature = library("botocore.auth", "botocore").SigV4Auth(frozen, service, region)
+    # Besides the host it covers what Amazon wants covered; whoever carries the request may change the rest.
+    fields = outgoing.headers
+    fields.remove(*_MADE)
+    names = dict.fromkeys(name.lower() for name in fields)
+    covered = {name: fields.get(name) for name in names if name == "content-type" or name.startswith("x-amz-")}
+    request = request_class(outgoing.method, outgoing.url, headers=covered, data=outgoing.body)
     signature.add_auth(request)
-    outgoing.headers.remove("x-amz-security-token", "x-amz-date", "x-amz-content-sha256")
     for name, value in request.headers.items():
-        if name.lower() in ("authorization", "x-amz-date", "x-amz-security-token", "x-amz-content-sha256"):
-            outgoing.headers.set(name.lower(), value)
+        if name.lower() in _MADE:
+            fields.set(name.lower(), value)

@@ -60,8 +60,11 @@ class CommandSource:
 
 
 class _Running(asyncio.SubprocessProtocol):
-    """Collects what a command says. `ended` is set with its end, or fails once it has said too much; `gone` with its end
-    only; `closed` when nobody can say any more."""
+    """Collects what a command says.
+
+    `ended` is set with its end, or fails once it has said too much; `gone` with its end only; `closed` when nobody can
+    say any more.
+    """
 
     def __init__(self) -> None:
         loop = asyncio.get_running_loop()

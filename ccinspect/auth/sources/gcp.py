@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 from datetime import UTC
 from typing import Any
 
 from ccinspect.auth.apart import run_apart
 from ccinspect.auth.credential import Fetched, SourceFailed
 from ccinspect.auth.settings import GcpAuth
-from ccinspect.auth.sources.plain import missing_package
+from ccinspect.auth.sources.optional import library
 
 # The library's own notion of a fresh token is one that lives for 3:45 minutes more.
 _BEFORE = 225.0
@@ -24,15 +23,9 @@ class GcpSource:
         return await run_apart(lambda: self._get(refused))
 
     def _get(self, refused: str | None) -> Fetched:
-        try:
-            google_auth = importlib.import_module("google.auth")
-            exceptions = importlib.import_module("google.auth.exceptions")
-        except ImportError as error:
-            raise missing_package("google-auth") from error
-        try:
-            transport = importlib.import_module("google.auth.transport.requests")
-        except ImportError as error:
-            raise missing_package("requests") from error
+        google_auth = library("google.auth", "google-auth")
+        exceptions = library("google.auth.exceptions", "google-auth")
+        transport = library("google.auth.transport.requests", "requests")
         try:
             credentials = self._credentials or self._find(google_auth)
             if credentials.token == refused or not credentials.valid:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import stat
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from pathlib import Path
 from ccinspect.auth.apart import run_apart
 from ccinspect.auth.credential import Fetched, SourceFailed
 from ccinspect.auth.settings import FileAuth, KeyringAuth
+from ccinspect.auth.sources.optional import library
 from ccinspect.wire.jsontext import parse
 from ccinspect.wire.model import Json
 
@@ -50,7 +50,7 @@ class EnvSource:
         if value is None:
             raise SourceFailed(
                 f"the daemon's environment has no {self._name}",
-                f"set it where the daemon is started, then: ccinspect restart (or name another source than {self._name})",
+                "set it where the daemon is started, then: ccinspect restart",
             )
         return Fetched(value.strip())
 
@@ -64,10 +64,7 @@ class KeyringSource:
         return await run_apart(self._read)
 
     def _read(self) -> Fetched:
-        try:
-            keyring = importlib.import_module("keyring")
-        except ImportError as error:
-            raise missing_package("keyring") from error
+        keyring = library("keyring", "keyring")
         try:
             value = keyring.get_password(self._service, self._user)
         except Exception as error:
@@ -81,13 +78,6 @@ class KeyringSource:
                 f"store it: keyring set {self._service} {self._user}",
             )
         return Fetched(value.strip())
-
-
-def missing_package(package: str) -> SourceFailed:
-    return SourceFailed(
-        f"the Python package `{package}` is not installed beside ccinspect",
-        f"install `{package}` into the environment that ccinspect runs in, then: ccinspect restart",
-    )
 
 
 def read_secret_file(path: Path) -> bytes:
