@@ -2,6 +2,7 @@
 
     CcinspectError
     ├── ConfigError            the configuration file, or a setting in the environment, is wrong
+    │   └── HookError          a hook cannot be found, loaded or put in order
     ├── DaemonError
     │   ├── DaemonNotRunning   nothing listens on the control socket
     │   ├── DaemonRunning      a daemon already owns this directory
@@ -13,6 +14,8 @@
     │   ├── CommandNotRunnable exit code 126, as a shell gives
     │   └── JailUnavailable    this machine cannot build the jail; the hint says how to mend it
     ├── CredentialsError       a credential cannot be had, or may not be used
+    ├── TransformError         a request cannot be sent where a rule says, or not in the dialect spoken there
+    ├── ShapeError             a shape does not exist, cannot be read, or would hold what is private
     └── StoreError
         ├── StoreUnavailable   the store cannot be opened, read or written
         ├── FlowNotFound       no flow has this id
@@ -44,6 +47,10 @@ class ConfigError(CcinspectError):
     """The configuration file, or a setting in the environment, is wrong."""
 
     exit_code = 2
+
+
+class HookError(ConfigError):
+    """A hook cannot be found, loaded or put in order with the others; nothing was started."""
 
 
 class DaemonError(CcinspectError):
@@ -92,6 +99,14 @@ class JailUnavailable(RunError):
 
 class CredentialsError(CcinspectError):
     """A credential cannot be had, or may not be used; neither text ever holds one."""
+
+
+class TransformError(CcinspectError):
+    """A request cannot be sent where a rule says, or cannot be said in the dialect spoken there."""
+
+
+class ShapeError(CcinspectError):
+    """A shape does not exist, cannot be read or written, or would hold what is private."""
 
 
 class StoreError(CcinspectError):

@@ -13,7 +13,7 @@ MAX_PRETTY = 4 * 1024 * 1024
 """Bytes of JSON that are indented; a longer body is shown as it is."""
 
 # Indenting costs bytes per level and value: a body made for it would become gigabytes.
-_MAX_DEPTH = 64
+MAX_DEPTH = 64
 
 _HEX_BYTES = 256
 _MAX_FORM_FIELDS = 1000
@@ -64,13 +64,14 @@ def _json_lines(decoded: str) -> Iterator[str]:
     except (ValueError, RecursionError):
         # JSON lines, a truncated answer, or something made to break us.
         value = None
-    if value is None or _deeper_than(value, _MAX_DEPTH):
+    if value is None or deeper_than(value, MAX_DEPTH):
         yield from _lines(decoded)
     else:
         yield from _indented(value)
 
 
-def _deeper_than(value: Any, limit: int) -> bool:
+def deeper_than(value: Any, limit: int) -> bool:
+    """Whether JSON nests deeper than `limit`."""
     level = [value]
     for _ in range(limit):
         level = [

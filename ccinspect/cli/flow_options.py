@@ -36,6 +36,10 @@ Jq = Annotated[
     ),
 ]
 FlowId = Annotated[str, typer.Argument(metavar="ID", help="The flow's id, or the beginning of it.", show_default=False)]
+FlowIds = Annotated[
+    list[str] | None, typer.Argument(metavar="[ID]...", help="Ids of flows, or their beginnings.", show_default=False)
+]
+Full = Annotated[bool, typer.Option("--full", help="Do not cut long values and long lists.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from ccinspect.cli import text
 from ccinspect.cli.body_text import body_lines
+from ccinspect.cli.changes_view import change_lines
 from ccinspect.cli.flow_table import code_cell, header, port_suffix, server_name
 from ccinspect.cli.output import BOLD, CYAN, DIM, RED, YELLOW, paint
 
@@ -41,10 +42,12 @@ def summary_lines(record: dict[str, Any]) -> Iterator[str]:
         ("server", f"{server_name(record)} {_connection(record.get('server_conn'))}".strip()),
         ("started", _times(record.get("timing") or {})),
         ("bodies", f"{text.size(sizes.get('request'))} sent, {text.size(sizes.get('response'))} received"),
+        ("parent", record.get("parent")),
     ]
     for label, value in facts:
         if value:
             yield _fact(label, value, YELLOW if label == "hint" else "")
+    yield from change_lines(record.get("changes"))
 
 
 def _times(timing: dict[str, Any]) -> str:

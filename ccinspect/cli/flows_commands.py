@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ccinspect.cli import change_commands
 from ccinspect.cli import flow_options as options
 from ccinspect.cli.usage import UsageMistake
 
@@ -18,6 +19,7 @@ def register(app: typer.Typer) -> None:
     group.command("context")(show_context)
     for function in (dump, clear, tail):
         group.command()(function)
+    change_commands.register(group)
     app.add_typer(group, name="flows")
 
 

@@ -88,6 +88,8 @@ _PATTERNS: tuple[tuple[Kind, str, str], ...] = (
     ("tool", "deno", rf"^Deno/{_VERSION}"),
     ("tool", "browser", r"^Mozilla/5\.0 .*(?:Chrome|Firefox|Version)/(?P<version>[\d.]+)"),
 )
+KNOWN_NAMES = tuple(dict.fromkeys(name for _, name, _ in _PATTERNS))
+"""Names that `Agent.name` may have, beside those of programs nobody here knows."""
 _USER_AGENTS = [(kind, name, re.compile(pattern)) for kind, name, pattern in _PATTERNS]
 _ANY_PRODUCT = re.compile(rf"^(?P<name>[A-Za-z][\w.-]{{1,40}})/{_VERSION}")
 

@@ -91,6 +91,7 @@ def columns(record: Record) -> dict[str, Any]:
         "failed": int(failed),
         "request_size": sizes.get("request"),
         "response_size": sizes.get("response"),
+        "parent": _text(record.get("parent")),
     }
 
 
@@ -98,6 +99,12 @@ def part(record: Record, name: str) -> dict[str, Any]:
     """A block of the record; empty where it has none."""
     value = record.get(name)
     return value if isinstance(value, dict) else {}
+
+
+def add_missing(record: Record) -> None:
+    """Add the fields that only some flows come with, so that every record has them."""
+    for name in ("changes", "parent"):
+        record.setdefault(name, None)
 
 
 def add_timing(record: Record) -> None:

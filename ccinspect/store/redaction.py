@@ -14,6 +14,7 @@ import hmac
 import os
 import re
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, unquote_plus
@@ -96,6 +97,8 @@ class Redactor:
             clean["error"] = {**clean["error"], "msg": self.text(_str(clean["error"].get("msg")))}
         if clean.get("hint"):
             clean["hint"] = self.text(_str(clean["hint"]))
+        if clean.get("changes"):
+            clean["changes"] = self._texts(clean["changes"])
         return clean
 
     def run(self, record: dict[str, Any]) -> dict[str, Any]:
@@ -163,6 +166,14 @@ class Redactor:
         digest = hmac.new(self._key, value.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[:12]
         last = re.sub(r"[^A-Za-z0-9]", "_", value[-4:]) if len(value) >= _SHOW_LAST_FROM else ""
         return f"{MARK}{last}~{digest}"
+
+    def _texts(self, value: Any) -> Any:
+        """JSON with each of its texts cleaned: what hooks, routes and attempts said of themselves."""
+        if isinstance(value, dict):
+            return {name: self._texts(item) for name, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [self._texts(item) for item in value]
+        return self.text(_str(value)) if isinstance(value, str | bytes) else value
 
     def _message(self, block: dict[str, Any]) -> dict[str, Any]:
         clean = dict(block)
@@ -235,6 +246,11 @@ class Redactor:
 
     def _tag(self, name: str, value: str) -> str:
         return self._credential(value) if names.is_secret_variable(name) else self.text(value)
+
+
+def known_keys(text: str) -> Iterator[tuple[int, int]]:
+    """Where keys stand in `text` that are known by their form: (start, end) of each."""
+    return (match.span() for match in _SHAPES.finditer(text))
 
 
 def _is_secret_flag(word: str) -> bool:

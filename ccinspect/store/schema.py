@@ -101,8 +101,16 @@ def _migrate_1(db: sqlite3.Connection) -> None:
     db.execute("INSERT INTO dictionaries VALUES (1, ?)", (RECORD_DICTIONARY_1,))
 
 
+def _migrate_2(db: sqlite3.Connection) -> None:
+    """What was done to a flow on its way. Before there were hooks and routes, nothing was."""
+    db.execute("ALTER TABLE flows ADD COLUMN changed INTEGER NOT NULL DEFAULT 0")
+    db.execute("ALTER TABLE flows ADD COLUMN parent TEXT")
+    db.execute("CREATE INDEX flows_changed ON flows (id) WHERE changed = 1")
+    db.execute("CREATE INDEX flows_by_parent ON flows (parent) WHERE parent IS NOT NULL")
+
+
 # Append only: a migration that has been released is never changed. PRAGMA user_version counts those applied.
-MIGRATIONS = (_migrate_1,)
+MIGRATIONS = (_migrate_1, _migrate_2)
 
 
 def open_for_writing(store_dir: Path) -> sqlite3.Connection:

@@ -25,6 +25,8 @@ class Selection:
     `host`: the host itself and its subdomains, or a pattern with `*`. `path`: its beginning, or a pattern with `*`.
     `run`: a run's id or the beginning of it, its name, or `last`. `status`: see `parse_status`.
     `errors`: only flows that failed, by an error, a status of 400 or more, or a refused handshake.
+    `changed`: only flows that were changed on their way (`store/changed.py`). `parent`: only those that were sent for
+    this flow (its full id): replays and further attempts.
     `limit`: only the newest so many.
     """
 
@@ -37,6 +39,8 @@ class Selection:
     method: str | None = None
     type: str | None = None
     errors: bool = False
+    changed: bool = False
+    parent: str | None = None
     limit: int | None = None
 
     def to_params(self) -> dict[str, Any]:
@@ -82,6 +86,10 @@ class Selection:
             add("type = ?", parse_type(self.type))
         if self.errors:
             add("failed = 1")
+        if self.changed:
+            add("changed = 1")
+        if self.parent is not None:
+            add("parent = ?", self.parent)
         if self.status is not None:
             clause, parts = parse_status(self.status)
             add(clause, *parts)

@@ -12,8 +12,9 @@ import zstandard
 
 from ccinspect.store import bodies
 from ccinspect.store.bodies import BodyWriter, FileSource, MemorySource, Prepared, Source
+from ccinspect.store.changed import is_changed
 from ccinspect.store.losses import Losses
-from ccinspect.store.record import Record, RecordCodec, add_timing, columns, part, to_json
+from ccinspect.store.record import Record, RecordCodec, add_missing, add_timing, columns, part, to_json
 from ccinspect.store.redaction import Redactor
 
 INLINE_MESSAGE = 4096
@@ -90,7 +91,7 @@ class FlowWriter:
             self._insert(number or self._next_id(), record, stored)
             return
         values = columns(record) | {f"{role}_body": stored.get(role, known[role]) for role in _ROLES}
-        values["record"] = self._codec.pack(record)
+        values |= {"changed": int(is_changed(record)), "record": self._codec.pack(record)}
         names = ", ".join(f"{name} = :{name}" for name in values)
         self._db.execute(f"UPDATE flows SET {names} WHERE id = :id", values | {"id": old[0]})
         for role, body in known.items():
@@ -100,6 +101,7 @@ class FlowWriter:
     def _insert(self, number: int, record: Record, stored: dict[str, int]) -> None:
         values = columns(record) | {f"{role}_body": body for role, body in stored.items()}
         values |= {"id": number, "uuid": record["id"], "record": self._codec.pack(record)}
+        values["changed"] = int(record["state"] != "started" and is_changed(record))
         names = ", ".join(values)
         marks = ", ".join(f":{name}" for name in values)
         self._db.execute(f"INSERT INTO flows ({names}) VALUES ({marks})", values)
@@ -107,6 +109,7 @@ class FlowWriter:
     def _clean(self, flow: Record) -> Record:
         record = self._redactor.flow(flow) if self._redactor else dict(flow)
         add_timing(record)
+        add_missing(record)
         return record
 
     def _store_bodies(self, message: dict[str, Any], record: Record, known: dict[str, Any]) -> dict[str, int]:

@@ -152,6 +152,11 @@ class ResponseBuilder:
         if len(self._diagnostics) < MAX_DIAGNOSTICS:
             self._diagnostics.append(Diagnostic(severity, code, message, (), self.dialect))
 
+    def forget_content(self) -> None:
+        """Keep nothing of the blocks: the answer built will have none."""
+        for kind in (BlockDelta, BlockStart, BlockStop, BlockPatch, BlockSigned, CitationAdded):
+            del self._handlers[kind]
+
     def build(self, outcome: Outcome) -> Response:
         candidates: dict[int, list[Block]] = {0: []}
         for draft in self._drafts.values():
@@ -331,6 +336,10 @@ class StreamDecoder:
         self.tail: list[StreamEvent] = []
         self.builder = ResponseBuilder(self.dialect)
         self._framing = framing
+
+    def forget_content(self) -> None:
+        """For who only wants the events: the answer that `close` gives will have no blocks."""
+        self.builder.forget_content()
 
     def feed(self, data: bytes) -> list[StreamEvent]:
         """The events that these bytes complete."""

@@ -54,6 +54,8 @@ def flow(**changes: Any) -> dict[str, Any]:
             "timestamp_end": now + 1.5,
         },
         "client_response": None,
+        "changes": None,
+        "parent": None,
         "error": None,
         "timing": {"started_at": now, "ended_at": now + 1.5, "first_byte_at": now + 0.5},
         "sizes": {"request": 0, "response": 0},

@@ -129,11 +129,13 @@ class GeminiStream(StreamDecoder):
             self._whole(candidate, block)
 
     def _text(self, candidate: _Candidate, kind: str, text: str) -> None:
+        if not text:
+            # The last chunk often has an empty part. A block of it would come back in the history, and be refused.
+            return
         if candidate.kind != kind:
             self._close(candidate)
             self._open(candidate, kind, Text() if kind == "text" else Thinking())
-        if text:
-            self.out.append(BlockDelta(candidate.index, "text" if kind == "text" else "thinking", text))
+        self.out.append(BlockDelta(candidate.index, "text" if kind == "text" else "thinking", text))
 
     def _open(self, candidate: _Candidate, kind: str, block: Block) -> None:
         candidate.index, candidate.kind = self._next, kind

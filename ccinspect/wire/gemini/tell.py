@@ -50,11 +50,13 @@ class _Open:
 
 
 class GeminiEncoder:
-    """See `codec.StreamEncoder`. With `array`, the chunks are elements of one JSON array instead of events."""
+    """See `codec.StreamEncoder`. With `array`, the chunks are elements of one JSON array instead of events; with
+    `envelope`, each stands under `response`, as Code Assist tells them."""
 
-    def __init__(self, source: str, array: bool = False) -> None:
+    def __init__(self, source: str, array: bool = False, envelope: bool = False) -> None:
         self._notes = Notes(source, DIALECT)
         self._array = array
+        self._envelope = envelope
         self._open: dict[int, _Open] = {}
         self._candidates = {0}
         self._start = MessageStart()
@@ -93,7 +95,8 @@ class GeminiEncoder:
 
     def _chunk(self, candidates: list[JsonObject], **more: object) -> None:
         head = without_none(modelVersion=self._start.model, responseId=self._start.id)
-        self._say({"candidates": candidates, **more, **head})
+        chunk: JsonObject = {"candidates": candidates, **more, **head}
+        self._say({"response": chunk} if self._envelope else chunk)
 
     def _parts(self, parts: list[JsonObject], candidate: int) -> None:
         self._candidates.add(candidate)

@@ -298,5 +298,14 @@ def last_of(response: Response) -> JsonObject:
     return {"done": True, "done_reason": word, **counters}
 
 
+def as_prompted(body: JsonObject) -> JsonObject:
+    """An answer of `/api/chat` as `/api/generate` gives it, which knows no tools."""
+    if "message" not in body:
+        return body
+    message = body["message"]
+    told = {"response": message["content"], **without_none(thinking=message.get("thinking"))}
+    return {key: value for key, value in body.items() if key != "message"} | told
+
+
 def encode_error(error: ApiError) -> Encoded:
     return Encoded({"error": error.message or readable(error.raw, 500) or f"HTTP {error.status or STATUS[error.kind]}"})

@@ -34,7 +34,7 @@ from ccinspect.wire.model import (
     Usage,
 )
 from ccinspect.wire.ollama.decode import DIALECT
-from ccinspect.wire.ollama.encode import encode_error, head_of, last_of, message_of
+from ccinspect.wire.ollama.encode import as_prompted, encode_error, head_of, last_of, message_of
 from ccinspect.wire.signatures import sealed, unwrap
 from ccinspect.wire.usage import merge_usage
 
@@ -48,9 +48,10 @@ class _Open:
 
 
 class OllamaEncoder:
-    """See `codec.StreamEncoder`."""
+    """See `codec.StreamEncoder`. With `prompted`, the lines are those of `/api/generate` instead of `/api/chat`."""
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, prompted: bool = False) -> None:
+        self._prompted = prompted
         self._notes = Notes(source, DIALECT)
         self._open: dict[int, _Open] = {}
         self._answer = Response(source)
@@ -79,7 +80,7 @@ class OllamaEncoder:
         return data
 
     def _say(self, body: JsonObject) -> None:
-        self._out.append(f"{dump_line(body)}\n".encode())
+        self._out.append(f"{dump_line(as_prompted(body) if self._prompted else body)}\n".encode())
 
     def _message(self, **fields: object) -> None:
         message = {"role": "assistant", "content": "", **fields}

@@ -1,0 +1,58 @@
+"""A credential in hand, and how it came: nothing here ever shows its value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ccinspect.pipeline.message import Outgoing
+
+Signer = Callable[[Outgoing], None]
+"""Puts a signature of the request, as it stands, into its headers. Raises SourceFailed."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Fetched:
+    """What a source gave."""
+
+    value: str
+    expires: float | None = None
+    """Seconds since 1970; None where the source does not say."""
+    keep_until: float | None = None
+    """When the source wants to be asked again, in seconds since 1970; None for `expires`, or the time to live."""
+    signer: Signer | None = None
+    """For sources whose secret does not travel: `value` only tells whether it changed then."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Further headers that belong to it; no secrets."""
+
+    def __repr__(self) -> str:
+        return f"Fetched(expires={self.expires})"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Credential:
+    """The real credential of one provider."""
+
+    provider: str
+    value: str
+    header: str
+    prefix: str = ""
+    expires: float | None = None
+    """Seconds since 1970; None where nobody knows."""
+    signer: Signer | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Credential(provider={self.provider!r}, header={self.header!r}, expires={self.expires})"
+
+    def as_record(self) -> dict[str, object]:
+        return {"provider": self.provider, "header": self.header, "expires": self.expires}
+
+
+class SourceFailed(Exception):
+    """A source gave no credential: `reason` ends a sentence, `hint` says what to do; neither holds a secret."""
+
+    def __init__(self, reason: str, hint: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.hint = hint

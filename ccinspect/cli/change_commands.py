@@ -1,0 +1,63 @@
+"""flows compare, diff, export, replay: what was changed on the way, and sending something again."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ccinspect.cli import flow_options as options
+from ccinspect.cli.usage import UsageMistake
+
+
+def register(flows: typer.Typer) -> None:
+    """Add them to the group `flows`."""
+    for function in (compare, diff):
+        flows.command()(function)
+
+
+def compare(
+    context: typer.Context, flow: options.FlowIds = None, full: options.Full = False, json: options.Json = False
+) -> None:
+    """Show what was changed on the way.
+
+    What the client sent against what was forwarded, and what the provider answered against what the client got: URL,
+    headers, body; and which hooks and routes did it. Without an ID: the newest flow that was changed. In JSON the order
+    of keys says nothing, and what only moved is named so.
+    """
+    from ccinspect.cli import compare as view
+
+    view.show(context.obj, flow or [], full, json)
+
+
+def diff(
+    context: typer.Context,
+    flow: options.FlowIds = None,
+    since: options.Since = None,
+    until: options.Until = None,
+    run: options.Run = None,
+    host: options.Host = None,
+    path: options.Path = None,
+    status: options.Status = None,
+    method: options.Method = None,
+    errors: options.Errors = False,
+    limit: options.Limit = None,
+    jq: options.Jq = None,
+    client: Annotated[bool, typer.Option("--client", help="Requests as clients sent them, not as forwarded.")] = False,
+    unified: Annotated[int, typer.Option("--unified", "-U", metavar="N", min=0, help="Lines around a change.")] = 3,
+    json: options.Json = False,
+) -> None:
+    """Show how each request differs from the one before it.
+
+    Takes ids, or a selection as `flows list` does, the oldest first: the second request against the first, the third
+    against the second, and so on. Bodies are pretty-printed with their keys sorted.
+    """
+    from ccinspect.cli import flow_diff
+
+    chosen = options.selection(
+        since=since, until=until, run=run, host=host, path=path, status=status, method=method, errors=errors,
+        limit=limit,
+    )  # fmt: skip
+    if flow and (chosen.to_params() or jq):
+        raise UsageMistake.of(context, "ids and a selection exclude each other")
+    flow_diff.show(context.obj, flow or [], chosen, jq or [], clients=client, as_json=json, context=unified)

@@ -1,0 +1,94 @@
+"""The `changes` of a flow's record in lines: hooks, route, credentials, attempts, policy, diagnostics.
+
+What stands there comes from hooks that anybody may write: nothing is taken for granted about its form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ccinspect.cli import text
+from ccinspect.cli.output import DIM, GREEN, RED, YELLOW, paint
+
+_STATES = {"ran": GREEN, "skipped": DIM, "failed": RED, "timeout": RED}
+_SEVERITIES = {"info": DIM, "warning": YELLOW, "error": RED}
+_NAMES = 12
+
+
+def change_lines(changes: dict[str, Any] | None) -> Iterator[str]:
+    """A line for each thing that was done; nothing where nothing was."""
+    if not isinstance(changes, dict):
+        return
+    for hook in _objects(changes.get("hooks")):
+        yield _line("hook", _hook(hook), _STATES.get(str(hook.get("state")), ""))
+    route = changes.get("route")
+    if route:
+        yield _line("route", _route(route))
+    if changes.get("credentials"):
+        yield _line("key", f"credential of {changes['credentials']}")
+    for number, attempt in enumerate(_objects(changes.get("attempts")), 1):
+        yield _line("attempt", f"{number}. {_attempt(attempt)}")
+    if changes.get("policy"):
+        yield _line("policy", _said(changes["policy"]))
+    for diagnostic in _objects(changes.get("diagnostics")):
+        severity = str(diagnostic.get("severity") or "")
+        words = [severity, diagnostic.get("code"), diagnostic.get("path"), diagnostic.get("message")]
+        yield _line("note", " ".join(_said(word) for word in words if word), _SEVERITIES.get(severity, ""))
+    known = {"hooks", "route", "credentials", "attempts", "policy", "diagnostics"}
+    for name, value in changes.items():
+        if name not in known and value:
+            yield _line(name, _said(value))
+
+
+def _hook(hook: dict[str, Any]) -> str:
+    words = [str(hook.get("name") or "?"), f"({hook['stage']})" if hook.get("stage") else "", _said(hook.get("state"))]
+    spent = hook.get("ms")
+    if isinstance(spent, int | float) and not isinstance(spent, bool):
+        words.append(text.duration(spent / 1000) if spent >= 1 else f"{spent:.2f}ms")
+    changed = hook.get("changed")
+    if isinstance(changed, list) and changed:
+        more = f" and {len(changed) - _NAMES} more" if len(changed) > _NAMES else ""
+        words.append(f"changed {', '.join(map(_said, changed[:_NAMES]))}{more}")
+    if hook.get("error"):
+        words.append(f"error: {_said(hook['error'])}")
+    return " ".join(word for word in words if word)
+
+
+def _route(route: Any) -> str:
+    if not isinstance(route, dict):
+        return _said(route)
+    rule = route.get("rule")
+    where = "/".join(_said(route[key]) for key in ("provider", "model") if route.get(key))
+    words = [
+        f"rule {_said(rule)}:" if rule is not None else "",
+        _said(route.get("action")),
+        f"to {where}" if where else "",
+        f"as {_said(route['dialect'])}" if route.get("dialect") else "",
+    ]
+    return " ".join(word for word in words if word)
+
+
+def _attempt(attempt: dict[str, Any]) -> str:
+    where = "/".join(_said(attempt[key]) for key in ("provider", "model") if attempt.get(key))
+    spent = attempt.get("ms")
+    took = text.duration(spent / 1000) if isinstance(spent, int | float) and not isinstance(spent, bool) else ""
+    return " ".join(word for word in (where, _said(attempt.get("status")), took, _said(attempt.get("error"))) if word)
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _said(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str | int | float):
+        return str(value)
+    from ccinspect.wire.jsontext import dump_text
+
+    return dump_text(value)
+
+
+def _line(label: str, said: str, colour: str = "") -> str:
+    return f"  {text.clean(label):<8} {paint(text.clean(said), colour)}".rstrip()

@@ -1,0 +1,131 @@
+"""Anthropic's cache markers (`cache_control`): counted, taken away, put where they help. Changes the document in place.
+
+A marker is looked for only where the API reads one: at the top level, on tools, on blocks of the system prompt and of
+messages, and on blocks within tool results. A tool's input or schema may hold a field of the same name; it is data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from ccinspect.shapes import fieldpath
+from ccinspect.shapes.settings import MAX_MARKERS
+from ccinspect.wire.jsontext import as_list, as_object
+from ccinspect.wire.model import JsonObject, Path
+
+FIELD = "cache_control"
+# The API refuses a marker on these.
+_UNMARKABLE = {"thinking", "redacted_thinking"}
+
+
+def markers(body: JsonObject) -> list[Path]:
+    """The paths of the things that are marked, in the order in which the model reads them."""
+    return [path for path, thing in _markable(body) if FIELD in thing]
+
+
+def strip(body: JsonObject) -> list[Path]:
+    """Take all markers away; returns where they were."""
+    found = markers(body)
+    for path in found:
+        del fieldpath.get(body, path)[FIELD]
+    return found
+
+
+def insert(
+    body: JsonObject, breakpoints: Sequence[str], ttl: str | None = None, limit: int = MAX_MARKERS
+) -> tuple[list[Path], list[str]]:
+    """Mark the places named by `breakpoints` (see `InsertCacheMarkersParams`), the first first, up to `limit` in all.
+
+    Returns the paths that were marked, and why others were not.
+    """
+    marked: list[Path] = []
+    notes: list[str] = []
+    # A marker of `null` is none, but stands in the way of nothing.
+    count = sum(1 for path in markers(body) if fieldpath.get(body, path)[FIELD] is not None)
+    for name in breakpoints:
+        path = _place(body, name)
+        thing = fieldpath.get(body, path) if path is not None else None
+        if path is None or not (isinstance(thing, dict) or (isinstance(thing, str) and thing.strip())):
+            notes.append(f"no cache marker at {name}: nothing there that can be marked")
+            continue
+        if isinstance(thing, dict) and thing.get(FIELD) is not None:
+            continue
+        if count >= limit:
+            notes.append(f"no cache marker at {name}: {count} of {limit} are used")
+            continue
+        if isinstance(thing, str):
+            thing = {"type": "text", "text": thing}
+            fieldpath.put(body, path, [thing])
+            path = (*path, 0)
+        chosen = _fitting_ttl(body, path, ttl)
+        if chosen != ttl:
+            notes.append(f"the cache marker at {name} lives {chosen or '5m'}, as one beside it: longer ones come first")
+        thing[FIELD] = {"type": "ephemeral"} | ({"ttl": chosen} if chosen else {})
+        marked.append(path)
+        count += 1
+    return marked, notes
+
+
+def _fitting_ttl(body: JsonObject, path: Path, ttl: str | None) -> str | None:
+    """The API refuses a marker of an hour that follows a shorter one, so the new one goes with those that are there."""
+    places = [place for place, _ in _markable(body)][1:]
+    at = places.index(path)
+    hours = {
+        place: as_object(fieldpath.get(body, place)[FIELD]).get("ttl") == "1h" for place in markers(body) if place
+    }
+    if ttl != "1h" and any(hours.get(place) for place in places[at + 1 :]):
+        return "1h"
+    if ttl == "1h" and any(hours.get(place) is False for place in places[:at]):
+        return None
+    return ttl
+
+
+def _markable(body: JsonObject) -> Iterator[tuple[Path, JsonObject]]:
+    yield (), body
+    for index, tool in enumerate(as_list(body.get("tools"))):
+        if isinstance(tool, dict):
+            yield ("tools", index), tool
+    yield from _blocks(("system",), body.get("system"))
+    for index, message in enumerate(as_list(body.get("messages"))):
+        yield from _blocks(("messages", index, "content"), as_object(message).get("content"))
+
+
+def _blocks(path: Path, content: Any, inner: bool = False) -> Iterator[tuple[Path, JsonObject]]:
+    for index, block in enumerate(as_list(content)):
+        if isinstance(block, dict):
+            if not inner and block.get("type") == "tool_result":
+                yield from _blocks((*path, index, "content"), block.get("content"), inner=True)
+            yield (*path, index), block
+
+
+def _place(body: JsonObject, name: str) -> Path | None:
+    """The block that a breakpoint names, or the text that stands in place of blocks."""
+    if name == "tools":
+        tools = as_list(body.get("tools"))
+        index = next((at for at in range(len(tools) - 1, -1, -1) if not as_object(tools[at]).get("defer_loading")), None)
+        return None if index is None else ("tools", index)
+    if name == "system":
+        return _last_block(body, ("system",))
+    if name in ("last_user", "previous_user"):
+        messages = as_list(body.get("messages"))
+        users = [index for index, message in enumerate(messages) if as_object(message).get("role") == "user"]
+        wanted = 1 if name == "last_user" else 2
+        return _last_block(body, ("messages", users[-wanted], "content")) if len(users) >= wanted else None
+    try:
+        path = fieldpath.parse(name)
+    except ValueError:
+        return None
+    return path if any(path == each for each, _ in _markable(body)) else None
+
+
+def _last_block(body: JsonObject, path: Path) -> Path | None:
+    content = fieldpath.get(body, path)
+    if isinstance(content, str):
+        return path
+    for index in range(len(as_list(content)) - 1, -1, -1):
+        block = as_object(content[index])
+        empty = block.get("type") == "text" and not str(block.get("text") or "").strip()
+        if block and block.get("type") not in _UNMARKABLE and not empty:
+            return (*path, index)
+    return None

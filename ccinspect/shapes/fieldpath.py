@@ -1,0 +1,133 @@
+"""Places in a JSON document, spelled as jq does: `.system`, `.messages[0].content`, `.["odd key"]`, `.` for all of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+from ccinspect.wire.model import Json, Path, format_path
+
+MAX_PATH = 500
+"""Characters."""
+
+
+class _Missing:
+    """The one object that stands for a value that is not there; None is a value."""
+
+    def __repr__(self) -> str:
+        return "MISSING"
+
+
+MISSING: Final[Any] = _Missing()
+
+_STEP = re.compile(r"\.?(?:(?P<key>[^\s.\[\]\"']+)|(?P<quoted>\[?\"(?:[^\"\\]|\\.)*\"\]?)|\[(?P<index>-?\d{1,6})\])")
+
+
+def parse(text: str) -> Path:
+    """The steps of a path; the leading dot may be left out. Raises ValueError."""
+    if len(text) > MAX_PATH:
+        raise ValueError(f"a path of more than {MAX_PATH} characters")
+    if text == ".":
+        return ()
+    steps: list[str | int] = []
+    at = 0
+    while match := _STEP.match(text, at):
+        if at and match[0][0] not in ".[":
+            break
+        if match["key"] is not None:
+            steps.append(match["key"])
+        elif match["index"] is not None:
+            steps.append(int(match["index"]))
+        else:
+            steps.append(str(json.loads(match["quoted"].strip("[]") if match["quoted"][0] == "[" else match["quoted"])))
+        at = match.end()
+    if at != len(text) or not steps:
+        raise ValueError(f'no path: {text!r}; paths look like `.system`, `.messages[0].content` or `.["odd key"]`')
+    return tuple(steps)
+
+
+def spell(path: Path) -> str:
+    """`path` so that `parse` reads it back."""
+    if all(isinstance(step, int) or _plain(step) for step in path):
+        return format_path(path)
+    parts = (
+        f"[{step}]" if isinstance(step, int) else f".{step}" if _plain(step) else f"[{json.dumps(step)}]"
+        for step in path
+    )
+    text = "".join(parts)
+    return text if text.startswith(".") else f".{text}"
+
+
+def _plain(key: str) -> bool:
+    return re.fullmatch(r"[^\s.\[\]\"']+", key) is not None
+
+
+def get(document: Json, path: Path) -> Any:
+    """What stands there, or MISSING."""
+    for step in path:
+        if isinstance(step, str) and isinstance(document, dict) and step in document:
+            document = document[step]
+        elif isinstance(step, int) and isinstance(document, list) and -len(document) <= step < len(document):
+            document = document[step]
+        else:
+            return MISSING
+    return document
+
+
+def put(document: Json, path: Path, value: Json) -> bool:
+    """Set the value in place; objects on the way are made. False when the way is blocked: by another type, by a list
+    that is too short, or because `path` is the whole document."""
+    if not path:
+        return False
+    for step, following in zip(path, path[1:], strict=False):
+        inner = get(document, (step,))
+        if inner is MISSING and isinstance(document, dict) and isinstance(step, str) and isinstance(following, str):
+            inner = document[step] = {}
+        if not isinstance(inner, dict | list):
+            return False
+        document = inner
+    last = path[-1]
+    if isinstance(last, str) and isinstance(document, dict):
+        document[last] = value
+        return True
+    if isinstance(last, int) and isinstance(document, list) and -len(document) <= last < len(document):
+        document[last] = value
+        return True
+    return False
+
+
+def remove(document: Json, path: Path) -> bool:
+    """Take the value out in place; whether it was there."""
+    if not path or get(document, path) is MISSING:
+        return False
+    del get(document, path[:-1])[path[-1]]
+    return True
+
+
+def copied(document: Json) -> Any:
+    """The same JSON in lists and objects of its own."""
+    if isinstance(document, dict):
+        return {key: copied(value) for key, value in document.items()}
+    if isinstance(document, list):
+        return [copied(value) for value in document]
+    return document
+
+
+def leaves(document: Json) -> Iterator[tuple[Path, Json]]:
+    """Every value that holds no other, with its path, in the order of the document."""
+    stack: list[tuple[Path, Json]] = [((), document)]
+    while stack:
+        path, value = stack.pop()
+        if isinstance(value, dict) and value:
+            stack += [((*path, key), value[key]) for key in reversed(value)]
+        elif isinstance(value, list) and value:
+            stack += [((*path, index), value[index]) for index in range(len(value) - 1, -1, -1)]
+        else:
+            yield path, value
+
+
+def covers(outer: Path, inner: Path) -> bool:
+    """Whether `inner` is `outer` or lies in it."""
+    return inner[: len(outer)] == outer
