@@ -21,7 +21,7 @@ OLD_AFTER = 180 * 86_400.0
 @dataclass(frozen=True, slots=True)
 class Remark:
     level: Literal["private", "wrong", "stale", "note"]
-    """`private`: must not be passed on; `wrong`: has no effect, or breaks requests; `stale`: out of date, or unknown."""
+    """`private`: must not be passed on; `wrong`: has no effect, or breaks requests; `stale`: old or unknown."""
     where: str
     text: str
 
@@ -30,7 +30,10 @@ class Remark:
 
 
 def audit(shape: Shape, now: float, names: Collection[str] = ()) -> list[Remark]:
-    """All remarks on a shape, the gravest first. `now`: seconds since the epoch; `names`: words of this user and machine."""
+    """All remarks on a shape, the gravest first.
+
+    `now`: seconds since the epoch; `names`: words of this user and machine.
+    """
     found = [*_private(shape, names), *_wrong(shape), *_stale(shape, now), *_notes(shape)]
     order = {"private": 0, "wrong": 1, "stale": 2, "note": 3}
     return sorted(found, key=lambda remark: order[remark.level])

@@ -15,6 +15,8 @@ from ccinspect.wire.jsontext import as_list, as_object
 from ccinspect.wire.model import JsonObject, Path
 
 FIELD = "cache_control"
+# A first turn has no previous one, and a thin call no tools: not worth a note.
+_NAMED = {"tools", "system", "last_user", "previous_user"}
 # The API refuses a marker on these.
 _UNMARKABLE = {"thinking", "redacted_thinking"}
 
@@ -47,7 +49,8 @@ def insert(
         path = _place(body, name)
         thing = fieldpath.get(body, path) if path is not None else None
         if path is None or not (isinstance(thing, dict) or (isinstance(thing, str) and thing.strip())):
-            notes.append(f"no cache marker at {name}: nothing there that can be marked")
+            if name not in _NAMED:
+                notes.append(f"no cache marker at {name}: nothing there that can be marked")
             continue
         if isinstance(thing, dict) and thing.get(FIELD) is not None:
             continue

@@ -1,4 +1,4 @@
-"""A shape from a request that was seen to work: stripped of what is private, and refused if anything private is left."""
+"""A shape from a request that was seen to work: stripped of what is private, refused if anything private is left."""
 
 from __future__ import annotations
 
@@ -74,11 +74,11 @@ def capture(
     captured = strip(seen, name, saved_at, keep=keep, drop=drop, names=names)
     if captured.left:
         told = "; ".join(map(str, captured.left[:_TOLD]))
-        more = len(captured.left) - _TOLD
+        more = f"; and {len(captured.left) - _TOLD} more" if len(captured.left) > _TOLD else ""
         places = sorted({finding.where for finding in captured.left if finding.where.startswith("body.")})
         example = _droppable(places[0]) if places else ".metadata"
         raise ShapeError(
-            f"the shape was not saved, something private is left in it: {told}{f'; and {more} more' if more > 0 else ''}",
+            f"the shape was not saved, something private is left in it: {told}{more}",
             f"leave those parts out: --drop '{example}'",
         )
     return captured.shape
@@ -113,11 +113,11 @@ def strip(
     if dialect == "anthropic":
         removed += _without_identity(body)
         removed += [f"body{fieldpath.spell(path)}: cache marker" for path in cache_markers.strip(body)]
-    path, removed_parameters = _path_of_shape(seen.path)
+    address, removed_parameters = _path_of_shape(seen.path)
     removed += removed_parameters
     shape = _built(
         name=name, dialect=dialect, agent=seen.agent, saved_from=seen.flow, saved_at=saved_at, method=seen.method,
-        path=path, headers=headers, content_fields=_content_fields(known, kept),
+        path=address, headers=headers, content_fields=_content_fields(known, kept),
         merge_strategies=_strategies(dialect, body), inner_hooks=_inner_hooks(seen.headers), body=body,
     )  # fmt: skip
     left = private.find(shape.path, shape.headers, shape.body, dialect, names)

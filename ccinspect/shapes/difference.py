@@ -17,8 +17,7 @@ def differences(before: Shape, after: Shape, before_name: str, after_name: str, 
     if len(old) + len(new) > _MAX_LINES and old != new:
         yield f"{before_name} and {after_name} differ; they are too long to be compared line by line"
         return
-    for line in difflib.unified_diff(old, new, before_name, after_name, n=context, lineterm=""):
-        yield line
+    yield from difflib.unified_diff(old, new, before_name, after_name, n=context, lineterm="")
 
 
 def _lines(shape: Shape) -> list[str]:

@@ -172,7 +172,7 @@ _OURS = re.compile(r"x-ccinspect-.*")
 IDENTITY_BETA = re.compile(r"(?:claude-code|oauth)-\d{4}.*|ccr-.*")
 """Features that only a vendor's own client and login may ask for."""
 IDENTITY_TEXT = re.compile(
-    r"(?m)^[ \t]*(?:x-anthropic-billing-header:[^\n]*|You are Claude Code, Anthropic's official CLI for Claude[^\n]*)\n?"
+    r"(?m)^[ \t]*(?:x-anthropic-billing-header:|You are Claude Code, Anthropic's official CLI for Claude)[^\n]*\n?"
 )
 """Lines of a system prompt by which a vendor's client makes itself known."""
 

@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from urllib.parse import unquote_plus
 
 from ccinspect.shapes import envelope, fieldpath
@@ -236,7 +237,7 @@ def _is_random(word: str) -> bool:
         return False
     counts = Counter(bare)
     entropy = -sum(count / len(bare) * math.log2(count / len(bare)) for count in counts.values())
-    changes = sum(_class(left) != _class(right) for left, right in zip(bare, bare[1:], strict=False))
+    changes = sum(_class(left) != _class(right) for left, right in pairwise(bare))
     return entropy > 3.7 and changes > len(bare) / 4
 
 

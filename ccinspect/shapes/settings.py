@@ -12,7 +12,7 @@ MAX_MARKERS = 4
 NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]+)*"
 """Of a shape: it is also the name of its file."""
 
-Name = Annotated[str, Field(pattern=rf"^{NAME_PATTERN}\Z", max_length=64)]
+Name = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$", max_length=64)]
 
 
 class _Model(BaseModel):
