@@ -101,8 +101,8 @@ class Egress:
     ) -> Verdict:
         """Whether a request may go to `host` (a name, an address, or `host:port`).
 
-        `path` is its target, in absolute form too; None, like `method`, while it is not known: then only what holds for
-        every request there denies, and the request is to be judged again. `also` are the other places the request says it
+        `path` is its target, in absolute form too; None, like `method`, while it is not known: then only what holds
+        for every request there denies, and the request is to be judged again. `also` are the other places it says it
         goes to (TLS server name, `Host` field, target of the tunnel): all must be allowed. `opaque` says that nobody
         will ever see its path (TLS that is not decrypted): then a rule about a path denies, and never allows.
         """

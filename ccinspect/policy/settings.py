@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from ccinspect.policy import rules
 from ccinspect.policy.amounts import parse_dollars, parse_tokens
+from ccinspect.policy.budgets import Budget
 
 
 class _Block(BaseModel):
@@ -80,8 +81,8 @@ class PolicyConfig(_Block):
     deny: Rules = Field((), description="What may not be reached, whatever is allowed. Written as in `allow`.")
     default: Literal["allow", "deny"] | None = Field(
         None,
-        description="What happens to all that no rule names. Without it: `deny` for the runs and projects that an entry "
-        "of `allow` holds for, else `allow`.",
+        description="What happens to all that no rule names. Without it: `deny` for the runs and projects that an "
+        "entry of `allow` holds for, else `allow`.",
     )
 
 
@@ -110,6 +111,9 @@ class BudgetConfig(_Block):
         if self.max_cost is None and self.max_tokens is None:
             raise ValueError("needs `max_cost`, `max_tokens`, or both")
         return self
+
+    def budget(self) -> Budget:
+        return Budget(self.project, self.run, self.per, self.max_cost, self.max_tokens, self.on_exceed)
 
 
 class RedactConfig(_Block):

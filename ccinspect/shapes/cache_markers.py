@@ -15,6 +15,8 @@ from ccinspect.wire.jsontext import as_list, as_object
 from ccinspect.wire.model import JsonObject, Path
 
 FIELD = "cache_control"
+# A first turn has no previous one, and a thin call no tools: not worth a note.
+_NAMED = {"tools", "system", "last_user", "previous_user"}
 # The API refuses a marker on these.
 _UNMARKABLE = {"thinking", "redacted_thinking"}
 
@@ -47,7 +49,8 @@ def insert(
         path = _place(body, name)
         thing = fieldpath.get(body, path) if path is not None else None
         if path is None or not (isinstance(thing, dict) or (isinstance(thing, str) and thing.strip())):
-            notes.append(f"no cache marker at {name}: nothing there that can be marked")
+            if name not in _NAMED:
+                notes.append(f"no cache marker at {name}: nothing there that can be marked")
             continue
         if isinstance(thing, dict) and thing.get(FIELD) is not None:
             continue
@@ -71,9 +74,7 @@ def _fitting_ttl(body: JsonObject, path: Path, ttl: str | None) -> str | None:
     """The API refuses a marker of an hour that follows a shorter one, so the new one goes with those that are there."""
     places = [place for place, _ in _markable(body)][1:]
     at = places.index(path)
-    hours = {
-        place: as_object(fieldpath.get(body, place)[FIELD]).get("ttl") == "1h" for place in markers(body) if place
-    }
+    hours = {place: as_object(fieldpath.get(body, place)[FIELD]).get("ttl") == "1h" for place in markers(body) if place}
     if ttl != "1h" and any(hours.get(place) for place in places[at + 1 :]):
         return "1h"
     if ttl == "1h" and any(hours.get(place) is False for place in places[:at]):
@@ -103,7 +104,9 @@ def _place(body: JsonObject, name: str) -> Path | None:
     """The block that a breakpoint names, or the text that stands in place of blocks."""
     if name == "tools":
         tools = as_list(body.get("tools"))
-        index = next((at for at in range(len(tools) - 1, -1, -1) if not as_object(tools[at]).get("defer_loading")), None)
+        index = next(
+            (at for at in range(len(tools) - 1, -1, -1) if not as_object(tools[at]).get("defer_loading")), None
+        )
         return None if index is None else ("tools", index)
     if name == "system":
         return _last_block(body, ("system",))

@@ -1,7 +1,8 @@
-"""A shape from a request that was seen to work: stripped of what is private, and refused if anything private is left."""
+"""A shape from a request that was seen to work: stripped of what is private, refused if anything private is left."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,16 @@ _TOLD = 10
 """Findings in the message of a refusal."""
 # Of the one call, not of the way in which calls are made.
 _QUERY_OF_THE_CALL = {"alt", "stream"}
+# Content that is as good a default as any, for requests that do not say it.
+_DEFAULTS = {
+    ".model",
+    ".max_tokens",
+    ".max_completion_tokens",
+    ".max_output_tokens",
+    ".generationConfig.maxOutputTokens",
+}
+# Models of one account: fine-tuned, deployed, or named by a project.
+_OWN_MODEL = re.compile(r"ft:|arn:|projects/|accounts/|tunedModels/|.*:ft-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +74,11 @@ def capture(
     captured = strip(seen, name, saved_at, keep=keep, drop=drop, names=names)
     if captured.left:
         told = "; ".join(map(str, captured.left[:_TOLD]))
-        more = len(captured.left) - _TOLD
+        more = f"; and {len(captured.left) - _TOLD} more" if len(captured.left) > _TOLD else ""
         places = sorted({finding.where for finding in captured.left if finding.where.startswith("body.")})
         example = _droppable(places[0]) if places else ".metadata"
         raise ShapeError(
-            f"the shape was not saved, something private is left in it: {told}{f'; and {more} more' if more > 0 else ''}",
+            f"the shape was not saved, something private is left in it: {told}{more}",
             f"leave those parts out: --drop '{example}'",
         )
     return captured.shape
@@ -102,11 +113,11 @@ def strip(
     if dialect == "anthropic":
         removed += _without_identity(body)
         removed += [f"body{fieldpath.spell(path)}: cache marker" for path in cache_markers.strip(body)]
-    path, removed_parameters = _path_of_shape(seen.path)
+    address, removed_parameters = _path_of_shape(seen.path)
     removed += removed_parameters
     shape = _built(
         name=name, dialect=dialect, agent=seen.agent, saved_from=seen.flow, saved_at=saved_at, method=seen.method,
-        path=path, headers=headers, content_fields=_content_fields(known, kept),
+        path=address, headers=headers, content_fields=_content_fields(known, kept),
         merge_strategies=_strategies(dialect, body), inner_hooks=_inner_hooks(seen.headers), body=body,
     )  # fmt: skip
     left = private.find(shape.path, shape.headers, shape.body, dialect, names)
@@ -153,7 +164,9 @@ def _headers(came: Iterable[tuple[str, str]]) -> tuple[dict[str, str], list[str]
         if name.lower() in envelope.MERGED_HEADERS:
             entries = private.split_list(value)
             value = ",".join(each for each in entries if not envelope.IDENTITY_BETA.fullmatch(each))
-            removed += [f"headers.{name}: identity ({each})" for each in entries if envelope.IDENTITY_BETA.fullmatch(each)]
+            removed += [
+                f"headers.{name}: identity ({each})" for each in entries if envelope.IDENTITY_BETA.fullmatch(each)
+            ]
         same = next((each for each in headers if each.lower() == name.lower()), None)
         if same is not None:
             headers[same] = f"{headers[same]},{value}"
@@ -170,6 +183,8 @@ def _strip_body(body: JsonObject, known: Envelope, kept: list[Path], dropped: li
         content += [_snake(text) for text in content]
     for text in content:
         path = fieldpath.parse(text)
+        if text in _DEFAULTS and not _OWN_MODEL.match(str(body.get("model", "") if text == ".model" else "")):
+            continue
         if not any(fieldpath.covers(path, each) or fieldpath.covers(each, path) for each in kept):
             _remove(body, path, "content" if text in known.live else "id", removed)
         elif path not in kept and not any(fieldpath.covers(each, path) for each in kept):

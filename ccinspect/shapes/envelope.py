@@ -53,7 +53,15 @@ ENVELOPES: dict[str, Envelope] = {
             *("mcp_servers", "container"),
         ),
         settings=(
-            *("cache_control", "context_management", "diagnostics", "fallbacks", "inference_geo", "metadata", "service_tier"),
+            *(
+                "cache_control",
+                "context_management",
+                "diagnostics",
+                "fallbacks",
+                "inference_geo",
+                "metadata",
+                "service_tier",
+            ),
             *("speed", "temperature", "thinking", "top_k", "top_p", "user_profile_id", "betas", "anthropic_version"),
         ),
         ids=(".metadata.user_id", ".container", ".user_profile_id"),
@@ -63,7 +71,15 @@ ENVELOPES: dict[str, Envelope] = {
         definitions=("tools", "functions"),
         content=(
             *("model", "stream", "stream_options", "stop", "tool_choice", "parallel_tool_calls", "function_call", "n"),
-            *("max_tokens", "max_completion_tokens", "response_format", "modalities", "audio", "logprobs", "top_logprobs"),
+            *(
+                "max_tokens",
+                "max_completion_tokens",
+                "response_format",
+                "modalities",
+                "audio",
+                "logprobs",
+                "top_logprobs",
+            ),
             "web_search_options",
         ),
         settings=(
@@ -79,7 +95,15 @@ ENVELOPES: dict[str, Envelope] = {
         definitions=("instructions", "tools"),
         content=(
             *("model", "stream", "stream_options", "tool_choice", "parallel_tool_calls", "max_output_tokens", "text"),
-            *("previous_response_id", "conversation", "include", "background", "max_tool_calls", "top_logprobs", "store"),
+            *(
+                "previous_response_id",
+                "conversation",
+                "include",
+                "background",
+                "max_tool_calls",
+                "top_logprobs",
+                "store",
+            ),
         ),
         settings=(
             *("context_management", "metadata", "moderation", "prompt_cache_key", "prompt_cache_options"),
@@ -96,7 +120,11 @@ ENVELOPES: dict[str, Envelope] = {
         definitions=("systemInstruction", "tools"),
         content=(
             *("model", "toolConfig", "cachedContent", ".generationConfig.responseMimeType"),
-            *(".generationConfig.responseSchema", ".generationConfig.responseJsonSchema", ".generationConfig.stopSequences"),
+            *(
+                ".generationConfig.responseSchema",
+                ".generationConfig.responseJsonSchema",
+                ".generationConfig.stopSequences",
+            ),
             *(".generationConfig.maxOutputTokens", ".generationConfig.responseModalities"),
         ),
         settings=("generationConfig", "safetySettings", "labels", "serviceTier", "store"),
@@ -114,7 +142,15 @@ ENVELOPES: dict[str, Envelope] = {
 _OF_THE_CONNECTION = frozenset(
     {
         *("host", "connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"),
-        *("content-length", "content-encoding", "content-type", "expect", "accept-encoding", "accept", "http2-settings"),
+        *(
+            "content-length",
+            "content-encoding",
+            "content-type",
+            "expect",
+            "accept-encoding",
+            "accept",
+            "http2-settings",
+        ),
         *("date", "via", "forwarded", "content-md5", "digest", "content-digest", "alt-used", "priority"),
     }
 )
@@ -136,7 +172,7 @@ _OURS = re.compile(r"x-ccinspect-.*")
 IDENTITY_BETA = re.compile(r"(?:claude-code|oauth)-\d{4}.*|ccr-.*")
 """Features that only a vendor's own client and login may ask for."""
 IDENTITY_TEXT = re.compile(
-    r"(?m)^[ \t]*(?:x-anthropic-billing-header:[^\n]*|You are Claude Code, Anthropic's official CLI for Claude[^\n]*)\n?"
+    r"(?m)^[ \t]*(?:x-anthropic-billing-header:|You are Claude Code, Anthropic's official CLI for Claude)[^\n]*\n?"
 )
 """Lines of a system prompt by which a vendor's client makes itself known."""
 

@@ -1,10 +1,11 @@
-"""Places in a JSON document, spelled as jq does: `.system`, `.messages[0].content`, `.["odd key"]`, `.` for all of it."""
+"""Places in a JSON document, spelled as jq does: `.system`, `.messages[0].content`, `.["odd key"]`, `.` for all."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any, Final
 
 from ccinspect.wire.model import Json, Path, format_path
@@ -67,12 +68,13 @@ def _plain(key: str) -> bool:
 def get(document: Json, path: Path) -> Any:
     """What stands there, or MISSING."""
     for step in path:
-        if isinstance(step, str) and isinstance(document, dict) and step in document:
-            document = document[step]
-        elif isinstance(step, int) and isinstance(document, list) and -len(document) <= step < len(document):
-            document = document[step]
+        if isinstance(step, str):
+            there = isinstance(document, dict) and step in document
         else:
+            there = isinstance(document, list) and -len(document) <= step < len(document)
+        if not there:
             return MISSING
+        document = document[step]
     return document
 
 
@@ -81,7 +83,7 @@ def put(document: Json, path: Path, value: Json) -> bool:
     that is too short, or because `path` is the whole document."""
     if not path:
         return False
-    for step, following in zip(path, path[1:], strict=False):
+    for step, following in pairwise(path):
         inner = get(document, (step,))
         if inner is MISSING and isinstance(document, dict) and isinstance(step, str) and isinstance(following, str):
             inner = document[step] = {}

@@ -65,7 +65,10 @@ def why_not(shape: Shape, outgoing: Outgoing, facts: Facts, agents: Collection[s
 def fill(
     shape: Shape, outgoing: Outgoing, facts: Facts, new_id: Callable[[], str], agents: Collection[str] = ()
 ) -> Filled:
-    """Put the shape around the request. Never raises on any request; `new_id` is asked once for each inner hook that wants one."""
+    """Put the shape around the request; `agents` as in `why_not`. Never raises on any request.
+
+    `new_id` is asked once for each inner hook that wants an id.
+    """
     reason = why_not(shape, outgoing, facts, agents)
     if reason is not None:
         return Filled(outgoing, skipped=reason)

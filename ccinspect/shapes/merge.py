@@ -85,7 +85,7 @@ def _as_blocks(text: str, beside: list[Any]) -> list[Any]:
 
 def _merged(own: JsonObject, live: JsonObject) -> JsonObject:
     """Both objects' fields, to any depth; what the request says holds."""
-    result = fieldpath.copied(own)
+    result: JsonObject = fieldpath.copied(own)
     for key, value in live.items():
         inner = result.get(key)
         result[key] = _merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value

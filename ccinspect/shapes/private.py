@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from urllib.parse import unquote_plus
 
 from ccinspect.shapes import envelope, fieldpath
@@ -36,10 +37,47 @@ _UUID = re.compile(r"(?<![0-9A-Fa-f-])[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a
 _RANDOM = re.compile(r"(?<![A-Za-z0-9_+/=-])[A-Za-z0-9_+/=-]{28,512}(?![A-Za-z0-9_+/=-])")
 
 # Of documentation, and of those who cannot be written to.
-_NOBODY = {"noreply", "no-reply", "donotreply", "do-not-reply", "git", "user", "username", "name", "you", "someone", "me"}
+_NOBODY = {
+    "noreply",
+    "no-reply",
+    "donotreply",
+    "do-not-reply",
+    "git",
+    "user",
+    "username",
+    "name",
+    "you",
+    "someone",
+    "me",
+}
 _NOWHERE = re.compile(r"(?:.*\.)?(?:example(?:\.(?:com|org|net))?|test|invalid|localhost|local)\Z", re.IGNORECASE)
-_PLACEHOLDERS = {"user", "username", "name", "you", "yourname", "your-name", "your_name", "me", "someone", "foo", "project"}
-_COMMON_WORDS = {"root", "user", "admin", "ubuntu", "debian", "localhost", "vagrant", "runner", "build", "test", "dev", "code"}
+_PLACEHOLDERS = {
+    "user",
+    "username",
+    "name",
+    "you",
+    "yourname",
+    "your-name",
+    "your_name",
+    "me",
+    "someone",
+    "foo",
+    "project",
+}
+_COMMON_WORDS = {
+    "root",
+    "user",
+    "admin",
+    "ubuntu",
+    "debian",
+    "localhost",
+    "vagrant",
+    "runner",
+    "build",
+    "test",
+    "dev",
+    "code",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,9 +237,7 @@ def _is_random(word: str) -> bool:
         return False
     counts = Counter(bare)
     entropy = -sum(count / len(bare) * math.log2(count / len(bare)) for count in counts.values())
-    changes = sum(
-        _class(left) != _class(right) for left, right in zip(bare, bare[1:], strict=False)
-    )
+    changes = sum(_class(left) != _class(right) for left, right in pairwise(bare))
     return entropy > 3.7 and changes > len(bare) / 4
 
 

@@ -12,7 +12,7 @@ MAX_MARKERS = 4
 NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]+)*"
 """Of a shape: it is also the name of its file."""
 
-Name = Annotated[str, Field(pattern=rf"^{NAME_PATTERN}\Z", max_length=64)]
+Name = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$", max_length=64)]
 
 
 class _Model(BaseModel):
@@ -24,12 +24,15 @@ class ShapeParams(_Model):
 
     shape: Name = Field(description="Name of the shape, as `ccinspect shapes list` shows it.")
     agents: tuple[str, ...] = Field(
-        default=(), description="Only requests of these agents or SDKs (`anthropic-python`); empty: all but the shape's own."
+        default=(),
+        description="Only requests of these agents or SDKs (`anthropic-python`); empty: all but the shape's own.",
     )
 
 
 class FreshIdsParams(_Model):
-    paths: tuple[str, ...] = Field(default=(), description="Places of the body that get the new id, as `.metadata.user_id`.")
+    paths: tuple[str, ...] = Field(
+        default=(), description="Places of the body that get the new id, as `.metadata.user_id`."
+    )
     headers: tuple[str, ...] = Field(default=(), description="Headers that get it.")
 
 
@@ -41,8 +44,12 @@ class InsertCacheMarkersParams(_Model):
             "`previous_user` (the last block of the last user message and of the one before), or a path to a block."
         ),
     )
-    ttl: Literal["5m", "1h"] | None = Field(default=None, description="How long the cache lives; the provider's default.")
-    limit: int = Field(default=MAX_MARKERS, ge=1, le=MAX_MARKERS, description="Markers in all, those already there too.")
+    ttl: Literal["5m", "1h"] | None = Field(
+        default=None, description="How long the cache lives; the provider's default."
+    )
+    limit: int = Field(
+        default=MAX_MARKERS, ge=1, le=MAX_MARKERS, description="Markers in all, those already there too."
+    )
 
 
 class FreshIds(_Model):

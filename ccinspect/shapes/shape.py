@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from ccinspect.errors import ShapeError
 from ccinspect.shapes import fieldpath, yamltext
 from ccinspect.shapes.settings import FreshIds, InnerHook, InsertCacheMarkers, Name
+from ccinspect.wire.model import Path
 
 Dialect = Literal["anthropic", "openai_chat", "openai_responses", "gemini", "ollama"]
 Strategy = Literal["replace", "prepend", "append", "drop"]
@@ -126,7 +127,7 @@ class Shape(BaseModel):
         return value
 
 
-def _content_path(text: str) -> fieldpath.Path:
+def _content_path(text: str) -> Path:
     path = fieldpath.parse(text)
     if any(isinstance(step, int) for step in path):
         raise ValueError(f"{text}: fields are chosen by name; an element of a list cannot be")

@@ -40,13 +40,16 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: Node | None, index: Any) -> Node | None:
         if self.check_event(AliasEvent):
-            raise ConstructorError(None, None, "anchors and aliases are not read", self.peek_event().start_mark)
+            raise self._refused("anchors and aliases are not read")
         self.depth += 1
         if self.depth > MAX_DEPTH:
-            raise ConstructorError(None, None, f"nested deeper than {MAX_DEPTH}", self.peek_event().start_mark)
+            raise self._refused(f"nested deeper than {MAX_DEPTH}")
         node = super().compose_node(parent, index)
         self.depth -= 1
         return node
+
+    def _refused(self, why: str) -> ConstructorError:
+        return ConstructorError(None, None, why, self.get_mark())
 
     def construct_mapping(self, node: MappingNode, deep: bool = False) -> dict[Any, Any]:
         found: dict[Any, Any] = {}

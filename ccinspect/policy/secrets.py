@@ -1,0 +1,276 @@
+"""Finding secrets and patterns in bodies, and taking them out.
+
+Bounded in time whatever the body and the pattern: what could not be searched to its end is not sent by a rule that was
+to stop or mask, and is said to be unsearched by one that flags. Nothing here blocks the other threads for long (the
+searching lets go of Python's lock), but it works: call it from a thread, not from the event loop.
+"""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import regex
+
+from ccinspect.errors import ConfigError
+from ccinspect.pipeline.message import Facts, Outgoing
+from ccinspect.policy.rules import Wildcards
+from ccinspect.policy.settings import RedactConfig
+from ccinspect.policy.strings import Body, Piece, is_json, paths, pieces
+
+SECONDS = 1.0
+SECONDS_PER_MB = 0.25
+MAX_SECONDS = 10.0
+MAX_RECORDED = 100
+"""Findings in a record; there may be more in a body."""
+
+Where = Literal["upstream", "store"]
+_Place = tuple[int, int, str]
+"""(start, end, name) in the text of a piece."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Where something was found. Never what."""
+
+    rule: str
+    name: str
+    """What it is: the rule's name, or for `secrets` that of the shape."""
+    mode: Literal["stop", "mask", "flag"]
+    path: str | None
+    """Where in the JSON, as jq writes it; None in other bodies."""
+    start: int
+    end: int
+    """Characters of that string, or of the whole body."""
+
+    def as_record(self) -> dict[str, Any]:
+        span = [self.start, self.end]
+        return {"rule": self.rule, "name": self.name, "mode": self.mode, "path": self.path, "span": span}
+
+
+@dataclass(frozen=True, slots=True)
+class Redaction:
+    body: bytes
+    """The body to go on with; the very same object where nothing was masked."""
+    findings: tuple[Finding, ...] = ()
+    stopped: str | None = None
+    """Why the request must not be sent (or the body not be kept), for people; None when it may."""
+    unsearched: tuple[str, ...] = ()
+    """Rules that did not get through the body in time."""
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "findings": [finding.as_record() for finding in self.findings[:MAX_RECORDED]],
+            "found": len(self.findings),
+            "stopped": self.stopped,
+            "unsearched": list(self.unsearched),
+        }
+
+
+@dataclass(frozen=True)
+class _Rule:
+    config: RedactConfig
+    search: Callable[[_Texts, float], Iterator[tuple[int, _Place]]]
+    """(index of the piece, place in it) for all that fits, until the deadline. Raises TimeoutError."""
+    ignore: tuple[regex.Pattern[str], ...]
+
+    def holds_for(self, project: str | None) -> bool:
+        wanted = self.config.projects
+        return not wanted or (project is not None and any(Wildcards.of(name).fits(project) for name in wanted))
+
+
+@dataclass
+class _Texts:
+    """The pieces of a body, and all of them as one text, with a line end between two."""
+
+    body: Body
+    pieces: list[Piece]
+    joined: str = ""
+    starts: list[int] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, data: bytes) -> _Texts:
+        body = Body.of(data)
+        found = list(pieces(body.text))
+        starts, at = [], 0
+        for piece in found:
+            starts.append(at)
+            at += len(piece.text) + 1
+        return cls(body, found, "\n".join([piece.text for piece in found]), starts)
+
+
+class Redactor:
+    """The rules of `redact`, ready to be used. Raises ConfigError for a pattern that cannot be compiled."""
+
+    def __init__(self, configs: Iterable[RedactConfig]) -> None:
+        self._rules = tuple(_rule(config) for config in configs)
+
+    def wants(self, where: Where, facts: Facts | None = None) -> bool:
+        """Whether a body of this flow is to be looked at; `facts` None asks for any flow."""
+        return any(
+            rule.config.where == where and (facts is None or rule.holds_for(facts.project)) for rule in self._rules
+        )
+
+    def redact(self, body: bytes, where: Where, project: str | None = None) -> Redaction:
+        """Search a body (without content encoding) and take out what is to be masked. Never raises."""
+        rules = [rule for rule in self._rules if rule.config.where == where and rule.holds_for(project)]
+        if not rules or not body:
+            return Redaction(body)
+        deadline = time.monotonic() + min(SECONDS + SECONDS_PER_MB * len(body) / 1e6, MAX_SECONDS)
+        texts = _Texts.of(body)
+        found: list[tuple[_Rule, int, _Place]] = []
+        unsearched: list[_Rule] = []
+        for rule in rules:
+            try:
+                found += [(rule, index, place) for index, place in rule.search(texts, deadline)]
+            except TimeoutError:
+                unsearched.append(rule)
+        findings = _findings(texts, found)
+        return Redaction(
+            _masked(body, texts, [(index, place) for rule, index, place in found if rule.config.mode == "mask"]),
+            findings,
+            _why_stopped(findings, unsearched),
+            tuple(rule.config.name for rule in unsearched),
+        )
+
+    def apply(self, outgoing: Outgoing, facts: Facts) -> Redaction:
+        """Redact a request on its way out: `outgoing.body` is replaced where something was masked.
+
+        The caller answers the client itself when `stopped` says why."""
+        done = self.redact(outgoing.body or b"", "upstream", facts.project)
+        if outgoing.body is not None and done.stopped is None:
+            outgoing.body = done.body
+        return done
+
+
+def _rule(config: RedactConfig) -> _Rule:
+    try:
+        ignore = tuple(regex.compile(pattern) for pattern in config.ignore)
+        own = regex.compile(config.pattern) if config.pattern is not None else None
+    except regex.error as error:
+        raise ConfigError(
+            f"redact, {config.name}: not a regular expression: {error}", "mend the pattern; nothing was started"
+        ) from error
+    search = _known_secrets if own is None else lambda texts, deadline: _pattern(own, config.name, texts, deadline)
+
+    def searched(texts: _Texts, deadline: float) -> Iterator[tuple[int, _Place]]:
+        for index, place in search(texts, deadline):
+            text = texts.pieces[index].text[place[0] : place[1]]
+            if not any(pattern.fullmatch(text, timeout=_left(deadline)) for pattern in ignore):
+                yield index, place
+
+    return _Rule(config, searched, ignore)
+
+
+def _left(deadline: float) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
+
+
+def _pattern(pattern: regex.Pattern[str], name: str, texts: _Texts, deadline: float) -> Iterator[tuple[int, _Place]]:
+    """Each text by itself, so that `^`, `$` and `.*` mean what their writer thinks they mean."""
+    for index, piece in enumerate(texts.pieces):
+        for match in pattern.finditer(piece.text, timeout=_left(deadline), concurrent=True):
+            if match.end() > match.start():
+                yield index, (match.start(), match.end(), name)
+
+
+def _known_secrets(texts: _Texts, deadline: float) -> Iterator[tuple[int, _Place]]:
+    """All texts at once: forty patterns over ten thousand short strings would take too long one by one."""
+    from ccinspect.policy.known_secrets import known_shapes
+
+    joined, starts = texts.joined, texts.starts
+    for shape in known_shapes():
+        at = 0
+        while match := shape.pattern.search(joined, at, timeout=_left(deadline), concurrent=True):
+            index = bisect_right(starts, match.start()) - 1
+            begin, end = starts[index], starts[index] + len(texts.pieces[index].text)
+            if match.end() > end:
+                # It runs on into the next text: only what lies in this one counts.
+                within = shape.pattern.search(joined, match.start(), end, timeout=_left(deadline), concurrent=True)
+                at = end
+                if within is None:
+                    continue
+                match = within
+            at = max(match.end(), match.start() + 1)
+            span = shape.span(match, joined, end)
+            if span is not None:
+                yield index, (span[0] - begin, span[1] - begin, shape.name)
+
+
+def _findings(texts: _Texts, found: list[tuple[_Rule, int, _Place]]) -> tuple[Finding, ...]:
+    if not found:
+        return ()
+    where: dict[int, str] = {}
+    if is_json(texts.body.text):
+        places: dict[int, list[_Place]] = {}
+        for _, index, place in found:
+            places.setdefault(index, []).append(place)
+        shown = {texts.pieces[index].start: _shown(texts.pieces[index].text, at) for index, at in places.items()}
+        where = paths(texts.body.text, shown.keys(), shown)
+    return tuple(
+        Finding(rule.config.name, name, rule.config.mode, where.get(texts.pieces[index].start), start, end)
+        for rule, index, (start, end, name) in found
+    )
+
+
+def _merged(places: list[_Place]) -> list[_Place]:
+    """In order, those that overlap as one with the name of the first."""
+    merged: list[_Place] = []
+    for start, end, name in sorted(places):
+        if merged and start < merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]), merged[-1][2])
+        else:
+            merged.append((start, end, name))
+    return merged
+
+
+def _instead(name: str) -> str:
+    """What stands where something was: no quote, backslash or control character, so it fits into any text."""
+    return f"[redacted: {name}]"
+
+
+def _shown(text: str, places: list[_Place]) -> str:
+    parts, at = [], 0
+    for start, end, name in _merged(places):
+        parts += [text[at:start], _instead(name)]
+        at = end
+    return "".join([*parts, text[at:]])[:60]
+
+
+def _masked(body: bytes, texts: _Texts, found: list[tuple[int, _Place]]) -> bytes:
+    if not found:
+        return body
+    by_piece: dict[int, list[_Place]] = {}
+    for index, place in found:
+        by_piece.setdefault(index, []).append(place)
+    text, parts, at = texts.body.text, [], 0
+    for index in sorted(by_piece):
+        piece = texts.pieces[index]
+        if piece.number:
+            # A part of a number cannot be text: all of it becomes a string.
+            name = _merged(by_piece[index])[0][2]
+            parts += [text[at : piece.start], f'"{_instead(name)}"']
+            at = piece.end
+            continue
+        for start, end, name in _merged(by_piece[index]):
+            raw_start, raw_end = piece.raw_span(text, start, end)
+            parts += [text[at:raw_start], _instead(name)]
+            at = raw_end
+    return texts.body.encode("".join([*parts, text[at:]]))
+
+
+def _why_stopped(findings: tuple[Finding, ...], unsearched: list[_Rule]) -> str | None:
+    stopping = [finding for finding in findings if finding.mode == "stop"]
+    if stopping:
+        first, more = stopping[0], len(stopping) - 1
+        place = f" at {first.path}" if first.path else ""
+        others = f", and {more} more" if more else ""
+        return f"the request holds what may not leave: {first.name}{place}{others} (rule {first.rule})"
+    held = [rule.config.name for rule in unsearched if rule.config.mode != "flag"]
+    return f"the request could not be searched in time (rule {held[0]})" if held else None
