@@ -15,14 +15,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 # The arrows upwards from here: what may stand in a block is said where it is carried out.
-from ccinspect.auth.settings import AuthSource
+from ccinspect.auth.settings import AuthSettings
 from ccinspect.errors import ConfigError
 from ccinspect.identity.providers import Providers
 from ccinspect.identity.settings import ProviderSettings
-from ccinspect.identity.table import DIALECTS
 from ccinspect.transform.settings import TransformRule, Upstream
 
 ENV_PREFIX = "CCINSPECT_"
@@ -213,18 +212,11 @@ class ProviderConfig(ProviderSettings, Upstream):
         "port only. Without it: `host`, and those that are built in.",
         max_length=100,
     )
-    auth: AuthSource | None = Field(
+    auth: AuthSettings | None = Field(
         None,
         description="Where its credential comes from: a shell command, or `{command:}`, `{file:}`, `{env:}`, "
         "`{keyring: SERVICE/USER}`, `{gcp: default}`, or OAuth 2 with `{file:, token_url:}`.",
     )
-
-    @field_validator("type")
-    @classmethod
-    def _known_type(cls, name: str | None) -> str | None:
-        if name is not None and name not in DIALECTS:
-            raise ValueError(f"no dialect of this name; there are {', '.join(DIALECTS)}")
-        return name
 
     @property
     def identity(self) -> ProviderSettings | None:

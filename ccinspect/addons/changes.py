@@ -8,34 +8,39 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from mitmproxy import http
 
 from ccinspect.addons.exchange import Exchange
-from ccinspect.addons.outgoing import FactFinder, apply_to, outgoing_of, read_body
+from ccinspect.addons.outgoing import CLIENT_BODY, FactFinder, apply_to, outgoing_of, read_body
 from ccinspect.addons.records import request_record, response_record
 from ccinspect.addons.resending import AGAIN, ANSWERED, PROBLEM, RETRIES
-from ccinspect.auth.resolver import Credential, Credentials
-from ccinspect.auth.sentinel import Sentinel, apply, find_sentinel, may_use
-from ccinspect.errors import CredentialsError
+from ccinspect.auth.credential import Credential
+from ccinspect.auth.permission import TOKEN_HEADER, refusal
+from ccinspect.auth.resolver import Credentials
+from ccinspect.auth.sentinel import Sentinel, apply, find_sentinel
+from ccinspect.errors import CcinspectError, CredentialsError
 from ccinspect.pipeline.message import Facts, Headers, Outgoing
+from ccinspect.transform.answers import Answer, denied, failed
 from ccinspect.transform.destinations import Destination
-from ccinspect.transform.diagnostics import HEADER, as_records, header_value
-from ccinspect.transform.fallbacks import Fallbacks, GiveUp, GoOn, TryAgain
-from ccinspect.transform.request import Translated, Untranslatable, redirect, translate, without_credentials
-from ccinspect.transform.response import ResponseTranslator, failed
+from ccinspect.transform.fallbacks import Attempts, NextTarget, Retry
+from ccinspect.transform.headers import DIAGNOSTICS, diagnostics_header
+from ccinspect.transform.request import Translated, Untranslatable, read_model, redirect_request, translate_request
+from ccinspect.transform.response import ResponseTranslator, StreamTranslator
 from ccinspect.transform.routes import Decision, Router
-from ccinspect.transform.settings import FallbackSettings
-from ccinspect.wire.jsontext import as_name, as_object, parse
-from ccinspect.wire.model import Diagnostic, ErrorKind
+from ccinspect.transform.settings import Fallbacks
+from ccinspect.wire.encoding import StreamDecompressor, decode_body
+from ccinspect.wire.model import Diagnostic, ErrorKind, format_path
 from ccinspect.wire.ratelimits import parse_rate_limits
 
 # Smaller bodies are translated where they are: handing them to a thread would take longer.
 _WORTH_A_THREAD = 32_768
 _ERROR_EXCERPT = 2_000
+_MAX_DIAGNOSTICS = 200
+_NONE = Decision("none")
 
 
 @dataclass(frozen=True)
@@ -44,8 +49,19 @@ class Plan:
 
     router: Router
     credentials: Credentials
+    ports: frozenset[int] = frozenset()
+    """Of our own listeners, whose pages are no strangers."""
     token: str | None = None
-    """What programs that are no runs of ours must hold to use a sentinel."""
+    """What programs that are no runs of ours must show to use a sentinel."""
+
+    def fallbacks_of(self, provider: str | None) -> Fallbacks | None:
+        known = self.router.destinations.known.get(provider or "")
+        return known.settings.fallbacks if known and known.settings else None
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing but a sentinel can change a request."""
+        return not self.router.rules and not any(map(self.fallbacks_of, self.router.destinations.known))
 
 
 class Changes:
@@ -55,16 +71,20 @@ class Changes:
 
     def __init__(self, facts: FactFinder, plan: Plan) -> None:
         self.facts = facts
+        self.use(plan)
+
+    def use(self, plan: Plan) -> None:
+        """Change requests by this plan from now on; what has begun goes on with the old one."""
         self.plan = plan
-        """Put in place anew by `reload`; what has begun goes on with the old one."""
+        self._is_idle = plan.is_idle
 
     def requestheaders(self, captured: http.HTTPFlow) -> Awaitable[None] | None:
         if captured.response is not None or captured.is_replay:
             return None
-        sentinel = find_sentinel(captured.request.headers.fields, captured.request.path)
-        if sentinel is None and not self.plan.router:
+        sentinel = find_sentinel(Headers(captured.request.headers.fields), captured.request.path)
+        if sentinel is None and self._is_idle:
             return None
-        change = Change(self, captured, sentinel)
+        change = Change(self.plan, self.facts.of(captured), captured, sentinel)
         if not change.is_wanted():
             return None
         change.exchange.attach(captured)
@@ -110,166 +130,151 @@ _CHANGE = "ccinspect.change"
 class Change:
     """All that happens to one request."""
 
-    def __init__(self, changes: Changes, captured: http.HTTPFlow, sentinel: Sentinel | None) -> None:
-        self._router = changes.plan.router
-        self._credentials = changes.plan.credentials
-        self._token = changes.plan.token
+    def __init__(self, plan: Plan, facts: Facts, captured: http.HTTPFlow, sentinel: Sentinel | None) -> None:
+        self._plan = plan
         self._captured = captured
         self._sentinel = sentinel
         self._client = outgoing_of(captured)
-        self._facts: Facts = changes.facts.of(captured)
+        self._facts = facts
         snapshot = captured.metadata.get("ccinspect.client_request")
         self.exchange = Exchange(snapshot or request_record(captured.request))
         self.answered = False
         """The answer is ours, in the client's dialect already."""
-        self._attempts: list[dict[str, Any]] = []
-        self._attempt_started = time.monotonic()
-        self._diagnostics: list[Diagnostic] = []
         self._sent: Outgoing | None = None
-        self._decision: Decision | None = None
-        self._destination: Destination | None = None
-        self._model: str | None = None
+        self._sent_at = time.monotonic()
+        self._decision = _NONE
         self._translated: Translated | None = None
         self._translator: ResponseTranslator | None = None
+        self._stream: StreamTranslator | None = None
+        self._diagnostics: list[Diagnostic] = []
         self._credential: Credential | None = None
         self._renewed = False
-        self._fallbacks: Fallbacks | None = None
+        self._fallbacks: Attempts | None = None
+        self._attempts: list[dict[str, Any]] = []
 
     def is_wanted(self) -> bool:
         """Whether anything may be done to this request."""
-        if self._sentinel is not None:
+        if self._sentinel is not None or self._plan.router.needs_body(self._facts, self._client):
             return True
-        model_is_open = self._router.needs_body(self._facts, self._client)
-        return model_is_open or self._router.route(self._facts, self._client, None) is not None
+        return self._guess().action != "none" or self._fallback_settings(self._facts.provider) is not None
 
     def reads_body(self) -> bool:
         """Whether the request must be there whole before anything can be sent."""
-        if _has_no_body(self._captured.request):
+        if not _may_have_body(self._captured.request):
             return False
-        if self._router.needs_body(self._facts, self._client) or self._fallback_settings() is not None:
+        if self._plan.router.needs_body(self._facts, self._client) or self._sentinel is not None:
+            # What carries a credential is sent again with a new one when that was refused.
             return True
-        # A refused credential is renewed, and the request sent again.
-        return self._sentinel is not None
+        destination = self._guess().destination
+        provider = destination.provider if destination else self._facts.provider
+        return (provider or "") in self._plan.credentials or self._fallback_settings(provider) is not None
 
-    def _fallback_settings(self) -> FallbackSettings | None:
-        decision = self._router.route(self._facts, self._client, None)
-        destination = self._destination_of(decision)
-        return destination.fallbacks if destination else None
+    def _guess(self) -> Decision:
+        """The decision as far as it can be made without the body."""
+        try:
+            return self._plan.router.route(self._facts, self._client)
+        except CcinspectError:
+            # Told when the request is there.
+            return Decision("redirect")
 
-    def _destination_of(self, decision: Decision | None) -> Destination | None:
-        if decision is not None:
-            return decision.destination
-        return self._router.destinations.get(self._sentinel.name) if self._sentinel else None
+    def _fallback_settings(self, provider: str | None) -> Fallbacks | None:
+        return self._plan.fallbacks_of(provider) if self._facts.kind == "generate" else None
 
     async def send(self) -> None:
         """Make the request that is forwarded, or answer in its place."""
         try:
             if self.exchange.reads_request:
                 self._client = replace(self._client, body=read_body(self._captured.request))
-            await self._prepare(await self._requested_model())
+            await self._prepare()
         except Untranslatable as error:
-            self._refuse(error.kind, error.message, "translation")
+            self._diagnostics = list(error.diagnostics)
+            self._refuse(error.answer, error.message, "translation")
         except CredentialsError as error:
-            self._refuse(ErrorKind.AUTHENTICATION, f"{error.message}. {error.hint}".rstrip(". ") + ".", "credentials")
+            self._refuse(denied(self._facts.dialect, 401, _told(error)), _told(error), "credentials")
+        except CcinspectError as error:
+            self._refuse(denied(self._facts.dialect, 502, _told(error)), _told(error), "rule")
 
-    async def _requested_model(self) -> str | None:
-        body = self._client.body
-        if self._facts.dialect is None:
-            return None
-        if self._facts.dialect == "gemini":
-            return _model_in_path(self._client.path)
-        if not body:
-            return None
-        value, _ = await asyncio.to_thread(parse, body) if len(body) > _WORTH_A_THREAD else parse(body)
-        return as_name(as_object(value).get("model"))
-
-    async def _prepare(self, model: str | None) -> None:
-        decision = self._decision = self._router.route(self._facts, self._client, model)
-        if decision is not None and decision.action == "deny":
+    async def _prepare(self) -> None:
+        router, facts, client = self._plan.router, self._facts, self._client
+        model = await self._in_thread(read_model, client, facts.dialect)
+        decision = router.route(facts, client, model)
+        if decision.action == "deny":
+            self._decision = decision
             reason = decision.reason or f"rule {decision.rule} of inspector.transforms denies this request"
-            self._refuse(ErrorKind.PERMISSION, reason, "rule")
+            self._refuse(denied(facts.dialect, 403, reason), reason, "rule")
             return
         self._check_sentinel()
-        destination = self._destination_of(decision)
-        wanted = decision.model if decision else None
-        path = decision.path if decision else None
-        if decision is not None and destination is None and (wanted or path):
-            destination = _where_it_goes(self._client, self._facts)
-        await self._make(destination, wanted, path)
-        if destination is not None and destination.fallbacks is not None and self.exchange.reads_request:
-            self._fallbacks = Fallbacks(destination.fallbacks, time.monotonic())
-        if self._fallbacks is not None or self._credential is not None:
+        if decision.action == "none" and self._sentinel is not None and self._sentinel.name in self._plan.credentials:
+            decision = router.to_provider(self._sentinel.name, facts, client, model)
+        await self._make(decision)
+        provider = decision.destination.provider if decision.destination else facts.provider
+        settings = self._fallback_settings(provider)
+        if settings is not None and self.exchange.reads_request:
+            asked = decision.destination.model if decision.destination else None
+            self._fallbacks = Attempts(settings, time.monotonic, provider, asked or model)
+        if self._fallbacks is not None or (self._credential is not None and self.exchange.reads_request):
             self._captured.metadata[RETRIES] = self
 
     def _check_sentinel(self) -> None:
         if self._sentinel is None:
             return
-        refusal = may_use(self._facts, self._client.headers, self._token)
-        if refusal is not None:
-            raise CredentialsError(f"the key {self._sentinel.text} was not replaced: {refusal}", "")
-        if self._sentinel.name not in self._credentials:
-            known = ", ".join(sorted(self._credentials)) or "none"
-            raise CredentialsError(
-                f"the key {self._sentinel.text} stands for the credential of a provider that has none",
-                f"add providers.{self._sentinel.name or 'NAME'}.auth to ccinspect.yaml; providers with one: {known}",
-            )
+        headers = self._client.headers
+        reason = refusal(
+            self._facts,
+            headers,
+            host=_host_as_asked(self.exchange.client_request),
+            listener_ports=self._plan.ports,
+            token_required=self._plan.token,
+            token_given=headers.get(TOKEN_HEADER),
+        )
+        if reason is not None:
+            raise CredentialsError(reason, "")
 
-    async def _make(self, destination: Destination | None, model: str | None, path: str | None) -> None:
-        """Turn the client's request into the one for `destination`, with its credential, and put it into the flow."""
-        self._destination, self._model = destination, model
-        client = self._client
+    async def _in_thread[**P, T](self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call what takes as long as the body is large, where no other flow waits for it."""
+        if len(self._client.body or b"") > _WORTH_A_THREAD:
+            return await asyncio.to_thread(function, *args, **kwargs)
+        return function(*args, **kwargs)
+
+    async def _make(self, decision: Decision) -> None:
+        """Turn the client's request into the one that the decision wants, and put it into the flow."""
+        client, dialect, destination = self._client, self._facts.dialect, decision.destination
         translated: Translated | None = None
-        translates = self._facts.dialect is not None and client.body is not None
+        self._diagnostics = []
         if destination is None:
             out = replace(client, headers=Headers(client.headers.fields))
-        elif translates and (self._decision is None or self._decision.action == "transform"):
-            translated = await self._translate(destination, model, path)
+        elif decision.action == "transform" and dialect is not None:
+            translated = await self._in_thread(translate_request, client, dialect, destination)
             out = translated.outgoing
             self._diagnostics = list(translated.diagnostics)
         else:
-            if self._decision is not None and self._decision.action == "transform" and self._facts.dialect:
-                self._upgrade_required()
-                return
-            out = redirect(client, destination, model, path)
-        self._translated = translated
+            out = await self._in_thread(redirect_request, client, dialect, destination)
+        out.headers.remove(TOKEN_HEADER)
+        self._decision, self._translated = decision, translated
         await self._authenticate(out, destination)
         self._translator = (
-            ResponseTranslator(translated.needs, translated.upstream_dialect, self._diagnostics)
-            if translated is not None and translated.translates
+            ResponseTranslator(translated.client, self._diagnostics, now=time.time(), unique=self._facts.flow_id)
+            if translated is not None and translated.client.translates
             else None
         )
-        self._sent = out
-        self._attempt_started = time.monotonic()
-        apply_to(self._captured, out, client)
-        if self.exchange.reads_request and out.body is not client.body:
-            self.exchange.client_body = self.exchange.client_body or self._original_body
+        self._send_this(out)
         self.record()
 
-    async def _translate(self, destination: Destination, model: str | None, path: str | None) -> Translated:
-        assert self._facts.dialect is not None
-        arguments = (self._client, self._facts.dialect, destination, model, path)
-        if len(self._client.body or b"") > _WORTH_A_THREAD:
-            return await asyncio.to_thread(translate, *arguments)
-        return translate(*arguments)
+    def _send_this(self, out: Outgoing) -> None:
+        self._sent, self._sent_at = out, time.monotonic()
+        apply_to(self._captured, out, self._client)
+        self.exchange.client_body = self._captured.metadata.get(CLIENT_BODY)
 
     async def _authenticate(self, out: Outgoing, destination: Destination | None) -> None:
-        """Put the destination's credential on, and never send the client's to somebody else."""
-        name = destination.provider if destination else ""
-        if name not in self._credentials and self._sentinel is not None and self._decision is None:
-            name = self._sentinel.name
-        if name in self._credentials:
-            self._credential = await self._credentials.resolve(name)
-            apply(out, self._credential)
-            self.exchange.changes["credentials"] = name
+        """Put the destination's credential on; a sentinel goes nowhere."""
+        credentials = self._plan.credentials
+        name = destination.provider if destination else self._sentinel.name if self._sentinel else None
+        if self._sentinel is None and (name is None or name not in credentials):
             return
-        if self._sentinel is not None:
-            raise CredentialsError(
-                f"the provider {name or out.host!r} that this request goes to has no credential of its own",
-                f"add providers.{name or 'NAME'}.auth to ccinspect.yaml",
-            )
-        if name and name != self._facts.provider and without_credentials(out.headers):
-            message = f"the client's credential is for {self._facts.provider}, and providers.{name} has no auth"
-            self._diagnostics.append(Diagnostic("warning", "credentials_dropped", message))
+        # A sentinel of a provider that the request does not go to must not take its key there.
+        self._credential = await credentials.resolve(name or "")
+        apply(out, self._credential)
+        self.exchange.changes["credentials"] = name
 
     def holds(self, response: http.Response) -> bool:
         """Whether an answer is judged before the client sees it (`resending.Retries`)."""
@@ -284,18 +289,18 @@ class Change:
         response = captured.response if problem is None else None
         self._note_attempt(response, problem)
         try:
-            if response is not None and response.status_code == 401 and await self._renew():
-                captured.metadata[AGAIN] = True
-                return
-            if self._fallbacks is not None and await self._fall_back(response):
-                captured.metadata[AGAIN] = True
-                return
-        except Untranslatable as error:
-            problem = problem or error.message
-        except CredentialsError as error:
-            problem = problem or error.message
-        if problem is not None and self._facts.dialect is not None:
-            self._refuse(ErrorKind.OVERLOADED, f"the upstream cannot be reached: {problem}", "upstream", status=502)
+            if response is not None and response.status_code == 401:
+                again = await self._renew()
+            else:
+                again = self._fallbacks is not None and await self._fall_back(self._fallbacks, response, problem)
+        except CcinspectError as error:
+            again = False
+            self._attempts[-1]["gave_up"] = error.message
+        if again:
+            captured.metadata[AGAIN] = True
+        elif problem is not None and self._facts.dialect is not None:
+            message = f"the upstream cannot be reached: {problem}"
+            self._refuse(failed(self._facts.dialect, ErrorKind.SERVER, message, status=502), message, "upstream")
             captured.metadata[ANSWERED] = True
         self.record()
 
@@ -304,46 +309,46 @@ class Change:
         assert self._credential is not None
         assert self._sent is not None
         self._renewed = True
-        fresh = await self._credentials.renew(self._credential)
+        fresh = await self._plan.credentials.renew(self._credential.provider, self._credential)
         if fresh is None:
             return False
         self._credential = fresh
         again = replace(self._sent, headers=Headers(self._sent.headers.fields))
         apply(again, fresh)
-        self._sent, self._attempt_started = again, time.monotonic()
-        apply_to(self._captured, again, self._client)
+        self._send_this(again)
         return True
 
-    async def _fall_back(self, response: http.Response | None) -> bool:
-        assert self._fallbacks is not None
+    async def _fall_back(self, fallbacks: Attempts, response: http.Response | None, problem: str | None) -> bool:
         limits = parse_rate_limits(_text_headers(response)) if response is not None else None
-        retry_after = limits.retry_after if limits else None
-        step = self._fallbacks.next(time.monotonic(), response.status_code if response else None, retry_after)
-        while isinstance(step, GoOn):
-            present = self._destination
-            target = self._router.destinations.get(step.provider) if step.provider else present
-            if target is not None:
-                self._renewed = False
-                await self._make(target, step.model or (self._model if target is present else None), None)
-                return True
-            step = self._fallbacks.next(time.monotonic(), None, None)
-        if isinstance(step, GiveUp):
-            self._attempts[-1]["gave_up"] = step.reason
+        verdict = fallbacks.next(
+            response.status_code if response is not None else None, limits.retry_after if limits else None, problem
+        )
+        if isinstance(verdict, Retry):
+            self._attempts[-1]["waited"] = verdict.after
+            await asyncio.sleep(verdict.after)
+            self._sent_at = time.monotonic()
+            return True
+        if not isinstance(verdict, NextTarget):
+            self._attempts[-1]["gave_up"] = verdict.reason
             return False
-        assert isinstance(step, TryAgain)
-        self._attempts[-1]["waited"] = step.delay
-        await asyncio.sleep(step.delay)
-        self._attempt_started = time.monotonic()
+        self._renewed = False
+        provider = verdict.provider or self._facts.provider or ""
+        decision = self._plan.router.to_provider(provider, self._facts, self._client, verdict.model)
+        if verdict.model is not None and decision.destination is not None and decision.destination.model is None:
+            decision = replace(decision, destination=replace(decision.destination, model=verdict.model))
+        if provider == self._facts.provider and decision.destination is not None:
+            decision = replace(decision, destination=replace(decision.destination, keeps_credentials=True))
+        await self._make(replace(decision, rule=self._decision.rule))
         return True
 
     def _note_attempt(self, response: http.Response | None, problem: str | None) -> None:
-        destination = self._destination
+        destination = self._decision.destination
         attempt: dict[str, Any] = {
             "provider": destination.provider if destination else self._facts.provider,
-            "model": self._translated.model if self._translated else self._model,
-            "url": self._sent.url if self._sent else None,
+            "model": destination.model if destination else None,
+            "url": self._sent.url.partition("?")[0] if self._sent else None,
             "status": response.status_code if response else None,
-            "ms": round((time.monotonic() - self._attempt_started) * 1000, 1),
+            "ms": round((time.monotonic() - self._sent_at) * 1000, 1),
             "error": problem,
         }
         if response is not None and response.raw_content:
@@ -352,16 +357,17 @@ class Change:
 
     def take_head(self, response: http.Response) -> None:
         """The upstream's answer has begun."""
-        if self._translator is None:
+        translator = self._translator
+        if translator is None:
             return
-        content_type = response.headers.get("content-type", "")
+        headers = Headers(response.headers.fields)
         self.exchange.upstream_response = response_record(response)
-        if not self._translator.streams(response.status_code, content_type):
+        if not translator.streams(response.status_code, headers):
             self.exchange.reads_response = True
             return
-        encoding = response.headers.get("content-encoding", "")
-        self.exchange.translate = self._translator.stream(content_type, encoding)
-        head = self._translator.head(response.status_code, Headers(response.headers.fields))
+        self._stream = translator.stream(response.headers.get("content-type", ""))
+        self.exchange.translate = _unpacking(self._stream, response.headers.get("content-encoding", ""))
+        head = translator.head(headers)
         if self._captured.request.http_version == "HTTP/1.1":
             head.set("transfer-encoding", "chunked")
         response.headers = http.Headers(head.fields)
@@ -369,73 +375,84 @@ class Change:
 
     async def finish(self) -> None:
         """The answer is complete; one that was read whole is translated now."""
-        response = self._captured.response
-        translator = self._translator
+        response, translator = self._captured.response, self._translator
         if response is not None and translator is not None and self.exchange.reads_response:
             body = self.exchange.upstream_body = response.raw_content or b""
-            arguments = (response.status_code, Headers(response.headers.fields), body)
+            plain = decode_body(body, response.headers.get("content-encoding", "")).data
+            arguments = (response.status_code, Headers(response.headers.fields), plain)
             if len(body) > _WORTH_A_THREAD:
-                status, headers, data = await asyncio.to_thread(translator.whole, *arguments)
+                told = await asyncio.to_thread(translator.buffered, *arguments)
             else:
-                status, headers, data = translator.whole(*arguments)
-            _answer(response, status, headers, data)
-        elif response is not None and translator is None and not self.answered and self._diagnostics:
-            value = header_value(as_records(self._diagnostics))
-            if value is not None and not response.stream:
-                response.headers[HEADER] = value
+                told = translator.buffered(*arguments)
+            self._diagnostics = list(told.diagnostics)
+            _answer(response, told.status, told.headers, told.body)
+        elif self._stream is not None:
+            self._diagnostics += self._stream.diagnostics
         self.record()
 
     def record(self) -> None:
         """Write down what has been done so far."""
         changes = self.exchange.changes
-        if self._decision is not None:
-            changes["route"] = self._decision.as_record()
-        elif self._destination is not None:
+        decision, destination = self._decision, self._decision.destination
+        if decision.action != "none":
             changes["route"] = {
-                "rule": None,
-                "action": "redirect" if self._translator is None else "transform",
-                "provider": self._destination.provider,
-                "model": self._model,
+                "rule": decision.rule,
+                "action": decision.action,
+                "provider": destination.provider if destination else None,
+                "model": destination.model if destination else None,
+                "dialect": self._translated.client.upstream if self._translated else None,
             }
-        if self._translated is not None:
-            changes["route"]["dialect"] = self._translated.upstream_dialect
-        diagnostics = self._translator.diagnostics if self._translator else self._diagnostics
-        if diagnostics:
-            changes["diagnostics"] = as_records(diagnostics)
+        if self._diagnostics:
+            changes["diagnostics"] = [
+                {
+                    "severity": note.severity,
+                    "code": note.code,
+                    "message": note.message[:500],
+                    "path": format_path(note.path)[:500] if note.path else None,
+                    "source": note.source,
+                    "target": note.target,
+                }
+                for note in self._diagnostics[:_MAX_DIAGNOSTICS]
+            ]
         if self._attempts:
             changes["attempts"] = self._attempts
 
-    def _upgrade_required(self) -> None:
-        """What cannot be translated in its transport is asked for in another one (Codex goes on with HTTP)."""
-        self._answer_with(426, Headers([(b"content-type", b"application/json"), (b"upgrade", b"HTTP/1.1")]), b"{}\n")
-        self.exchange.changes["refused"] = {"by": "translation", "reason": "a WebSocket cannot be translated"}
-
-    def _refuse(self, kind: ErrorKind, message: str, by: str, status: int | None = None) -> None:
+    def _refuse(self, answer: Answer, message: str, by: str) -> None:
         self.exchange.changes["refused"] = {"by": by, "reason": message}
-        self._answer_with(*failed(self._facts.dialect, kind, message, status=status))
-        self.record()
-
-    def _answer_with(self, status: int, headers: Headers, body: bytes) -> None:
         self.answered = True
         self._translator = None
-        self._captured.response = http.Response.make(status, body, http.Headers(headers.fields))
-
-    @property
-    def _original_body(self) -> bytes:
-        return self._captured.metadata.get("ccinspect.client_body") or b""
-
-
-def _has_no_body(request: http.Request) -> bool:
-    return request.method in ("GET", "HEAD", "OPTIONS", "DELETE") or request.headers.get("content-length") == "0"
+        headers = Headers(answer.headers.fields)
+        if told := diagnostics_header(self._diagnostics):
+            headers.set(DIAGNOSTICS, told)
+        self._captured.response = http.Response.make(answer.status, answer.body, http.Headers(headers.fields))
+        self.record()
 
 
-def _model_in_path(path: str) -> str | None:
-    rest = path.partition("?")[0].rpartition("/models/")[2]
-    return rest.partition(":")[0] or None if rest != path else None
+def _may_have_body(request: http.Request) -> bool:
+    return request.method not in ("GET", "HEAD", "OPTIONS") and request.headers.get("content-length") != "0"
 
 
-def _where_it_goes(client: Outgoing, facts: Facts) -> Destination:
-    return Destination(facts.provider or "", client.scheme, client.host, client.port, {})
+def _host_as_asked(client_request: dict[str, Any]) -> str | None:
+    """The Host header of the client's own request."""
+    for name, value in client_request["headers"]:
+        if name.lower() == b"host":
+            return str(value.decode("latin-1"))
+    return client_request["authority"] or None
+
+
+def _told(error: CcinspectError) -> str:
+    return f"{error.message}. {error.hint}." if error.hint else f"{error.message}."
+
+
+def _unpacking(stream: StreamTranslator, content_encoding: str) -> Callable[[bytes], bytes]:
+    unpack = StreamDecompressor(content_encoding) if content_encoding else None
+
+    def translate(piece: bytes) -> bytes:
+        if not piece:
+            return stream.close()
+        return stream.feed(unpack.feed(piece) if unpack else piece)
+
+    return translate
 
 
 def _text_headers(response: http.Response) -> list[tuple[str, str]]:

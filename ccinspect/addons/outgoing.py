@@ -11,6 +11,9 @@ from ccinspect.pipeline.message import Facts, Headers, Outgoing
 from ccinspect.wire.encoding import decode_body
 from ccinspect.wire.registry import recognise
 
+CLIENT_BODY = "ccinspect.client_body"
+"""Metadata: the body as the client sent it, of a flow that forwards another one."""
+
 
 class FactFinder:
     """Finds out who sent a request and to whom."""
@@ -76,8 +79,7 @@ def apply_to(captured: http.HTTPFlow, out: Outgoing, client: Outgoing) -> None:
         request.path = out.path
     request.method = out.method
     if out.body is not client.body and out.body is not None:
-        if "ccinspect.client_body" not in captured.metadata:
-            captured.metadata["ccinspect.client_body"] = request.raw_content or b""
+        captured.metadata.setdefault(CLIENT_BODY, request.raw_content or b"")
         request.data.content = out.body
         out.headers.remove("content-encoding", "transfer-encoding")
         out.headers.set("content-length", str(len(out.body)))

@@ -3,36 +3,35 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
+from pathlib import Path
 
 from ccinspect.addons.changes import Plan
 from ccinspect.auth.resolver import Credentials
 from ccinspect.config import Config
 from ccinspect.daemon.secrets_at_start import resolve_secret
 from ccinspect.errors import ConfigError
-from ccinspect.transform.destinations import build_destinations
-from ccinspect.transform.fallbacks import unknown_providers
-from ccinspect.transform.routes import Router, problems
+from ccinspect.transform.destinations import Destinations
+from ccinspect.transform.problems import problems
+from ccinspect.transform.routes import Router
 
 logger = logging.getLogger("ccinspect.daemon")
 
 
-def build_plan(config: Config) -> Plan:
-    """Raises ConfigError for a rule or fallback that names a provider that does not exist."""
-    destinations = build_destinations(config.providers)
+def build_plan(config: Config, roots: Path | None = None, ports: Iterable[int] = ()) -> Plan:
+    """Raises ConfigError for a rule or a fallback that cannot be carried out; doubts are logged."""
+    hosts = {name: one.hosts[0] for name, one in config.providers.items() if one.hosts and "*" not in one.hosts[0]}
+    destinations = Destinations(config.providers, hosts)
     rules = config.inspector.transforms
-    for number, rule in enumerate(rules):
-        if rule.dest_provider is not None and rule.dest_provider not in destinations:
-            raise ConfigError(
-                f"inspector.transforms, rule {number}: there is no provider {rule.dest_provider!r} to send to",
-                f"known: {', '.join(sorted(destinations))}",
-            )
-    for name, destination in destinations.items():
-        if destination.fallbacks and (missing := unknown_providers(destination.fallbacks, list(destinations))):
-            raise ConfigError(
-                f"providers.{name}.fallbacks.then: there is no provider {missing[0]!r}",
-                f"known: {', '.join(sorted(destinations))}",
-            )
     for problem in problems(rules, destinations):
-        logger.warning("inspector.transforms, rule %d: %s (%s)", problem.rule, problem.message, problem.hint)
+        where = "providers" if problem.rule is None else f"inspector.transforms, rule {problem.rule}"
+        if problem.severity == "error":
+            raise ConfigError(f"{where}: {problem.message}", problem.hint)
+        logger.warning("%s: %s (%s)", where, problem.message, problem.hint)
     sources = {name: one.auth for name, one in config.providers.items() if one.auth is not None}
-    return Plan(Router(rules, destinations), Credentials(sources), resolve_secret(config.proxy.token, "proxy.token"))
+    return Plan(
+        Router(rules, destinations),
+        Credentials(sources, ca_file=roots),
+        frozenset(ports),
+        resolve_secret(config.proxy.token, "proxy.token"),
+    )

@@ -1,4 +1,4 @@
-"""Each official SDK against each upstream dialect, through a daemon: `python -m tests.transform.matrix` prints the table."""
+"""Each official SDK against each upstream dialect, through a daemon: `python -m tests.transform.sdk_matrix`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table that `python -m tests.transform.matrix` prints has no hole."""
+"""The table that `python -m tests.transform.sdk_matrix` prints has no hole."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from ccinspect.demo.provider import Provider
 from tests.support.daemon import Daemon
-from tests.transform.matrix import DIALECTS, TASKS, check, settings
+from tests.transform.sdk_matrix import DIALECTS, TASKS, check, settings
 
 
 @pytest.fixture(scope="module")
