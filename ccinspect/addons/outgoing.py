@@ -13,6 +13,7 @@ from ccinspect.wire.registry import recognise
 
 CLIENT_BODY = "ccinspect.client_body"
 """Metadata: the body as the client sent it, of a flow that forwards another one."""
+_ADDRESS = "ccinspect.address"
 
 
 class FactFinder:
@@ -69,11 +70,15 @@ def read_body(request: http.Request) -> bytes:
 def apply_to(captured: http.HTTPFlow, out: Outgoing, client: Outgoing) -> None:
     """Make the flow's request the one that goes out. What is as the client sent it stays as it is, byte for byte."""
     request = captured.request
-    moved = (out.scheme, out.host, out.port) != (client.scheme, client.host, client.port)
-    if moved:
+    data = request.data
+    # Of a jailed client this is the address it connected to, and not the name it asked for.
+    own = captured.metadata.setdefault(_ADDRESS, (data.scheme, data.host, data.port, data.authority))
+    if (out.scheme, out.host, out.port) == (client.scheme, client.host, client.port):
+        data.scheme, data.host, data.port, data.authority = own
+    else:
         request.scheme = out.scheme
-        request.data.host, request.data.port = out.host, out.port
-        if request.data.authority:
+        data.host, data.port = out.host, out.port
+        if data.authority:
             request.authority = out.url.removeprefix(f"{out.scheme}://").removesuffix(out.path)
     if out.path != request.path:
         request.path = out.path

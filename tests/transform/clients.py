@@ -42,6 +42,8 @@ class Client(Protocol):
     def bring(self, results: Iterable[tuple[str, str, str]]) -> Said:
         """Send the results of the calls: (id, name, text)."""
 
+    def close(self) -> None: ...
+
 
 class AnthropicClient:
     def __init__(self, url: str, key: str, stream: bool) -> None:
@@ -49,6 +51,9 @@ class AnthropicClient:
         self._stream = stream
         self._history: list[Any] = []
         self._options: dict[str, Any] = {}
+
+    def close(self) -> None:
+        self._client.close()
 
     def ask(self, text: str, *, image: bool = False, tools: bool = False, thinking: bool = False) -> Said:
         content: list[Any] = [{"type": "text", "text": text}]
@@ -92,6 +97,9 @@ class ChatClient:
         self._stream = stream
         self._history: list[Any] = []
         self._options: dict[str, Any] = {}
+
+    def close(self) -> None:
+        self._client.close()
 
     def ask(self, text: str, *, image: bool = False, tools: bool = False, thinking: bool = False) -> Said:
         content: list[Any] = [{"type": "text", "text": text}]
@@ -141,6 +149,9 @@ class ResponsesClient:
         self._history: list[Any] = []
         self._options: dict[str, Any] = {}
 
+    def close(self) -> None:
+        self._client.close()
+
     def ask(self, text: str, *, image: bool = False, tools: bool = False, thinking: bool = False) -> Said:
         content: list[Any] = [{"type": "input_text", "text": text}]
         if image:
@@ -186,6 +197,9 @@ class GeminiClient:
         self._stream = stream
         self._history: list[types.Content] = []
         self._options: dict[str, Any] = {}
+
+    def close(self) -> None:
+        self._client.close()
 
     def ask(self, text: str, *, image: bool = False, tools: bool = False, thinking: bool = False) -> Said:
         parts = [types.Part(text=text)]
@@ -242,6 +256,9 @@ class OllamaClient:
         self._stream = stream
         self._history: list[Any] = []
         self._options: dict[str, Any] = {}
+
+    def close(self) -> None:
+        self._client._client.close()
 
     def ask(self, text: str, *, image: bool = False, tools: bool = False, thinking: bool = False) -> Said:
         message: dict[str, Any] = {"role": "user", "content": text}

@@ -10,7 +10,7 @@ from typing import Any
 
 from ccinspect.demo.provider import Provider
 from tests.support.daemon import Daemon, settings_for
-from tests.transform.clients import CLIENTS, PIXEL, TOOL
+from tests.transform.clients import CLIENTS, PIXEL, TOOL, Client
 
 DIALECTS = tuple(CLIENTS)
 TASKS = ("text", "tools", "images", "thinking")
@@ -39,7 +39,16 @@ def check(daemon: Daemon, provider: Provider, client: str, upstream: str, stream
     """Raises where the SDK cannot read the answer, or the content is not what the upstream said."""
     provider.forget()
     url = f"http://127.0.0.1:{daemon.ports['reverse']}"
-    talk = CLIENTS[client](url, f"sk-ccinspect-to-{upstream.replace('_', '-')}", stream)
+    talk: Client = CLIENTS[client](url, f"sk-ccinspect-to-{upstream.replace('_', '-')}", stream)
+    try:
+        _talk(talk, provider, upstream, task)
+    finally:
+        talk.close()
+    for request in provider.requests:
+        assert b"ccinspect" not in request.head, "something of ours went on"
+
+
+def _talk(talk: Client, provider: Provider, upstream: str, task: str) -> None:
     if task == "text":
         said = talk.ask("good \u2028 day \U0001f600")
         assert said.text == "Hello from the fake provider. You said: good day \U0001f600", said
@@ -62,8 +71,6 @@ def check(daemon: Daemon, provider: Provider, client: str, upstream: str, stream
     reply = provider.replies[-1]
     if task != "tools" or not said.calls:
         assert said.tokens[1] or not reply.output_tokens
-    for request in provider.requests:
-        assert b"ccinspect" not in request.head, "something of ours went on"
 
 
 def cases() -> Iterator[tuple[str, str, bool, str]]:
