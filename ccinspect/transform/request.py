@@ -9,7 +9,7 @@ from ccinspect.pipeline.message import Headers, Outgoing
 from ccinspect.transform.answers import Answer, failed
 from ccinspect.transform.destinations import Destination
 from ccinspect.transform.headers import request_headers, without_credentials
-from ccinspect.transform.needs import ClientNeeds, model_in_path, needs_of, with_model_in_path
+from ccinspect.transform.needs import ClientNeeds, is_enveloped, model_in_path, needs_of, with_model_in_path
 from ccinspect.wire.jsonedit import rewrite
 from ccinspect.wire.jsontext import as_name, as_object, dump, parse
 from ccinspect.wire.model import Diagnostic, ErrorKind, JsonObject, Request
@@ -100,7 +100,7 @@ def translate_request(
     if codec is None or target is None or target not in DIALECTS:
         message = f"nothing is known of the dialect spoken at {destination.provider or destination.host}"
         raise Untranslatable(message, failed(source_dialect, ErrorKind.INVALID_REQUEST, message))
-    if source_dialect == target and not _enveloped(outgoing.path):
+    if source_dialect == target and not is_enveloped(outgoing.path):
         client = ClientNeeds(source_dialect, target, model=destination.model)
         return Translated(redirect_request(outgoing, source_dialect, destination), client)
     encode = DIALECTS[target].encode_request
@@ -131,10 +131,6 @@ def translate_request(
 def read_model(outgoing: Outgoing, dialect: str | None) -> str | None:
     """The model that a request names, in its path or (when it was read) its body."""
     return model_in_path(outgoing.path) or (_model_in_body(outgoing.body) if dialect else None)
-
-
-def _enveloped(path: str) -> bool:
-    return path.startswith("/v1internal:")
 
 
 def _refuse_unreadable(request: Request, dialect: str) -> None:
