@@ -6,6 +6,7 @@ import getpass
 import socket
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from ccinspect.cli import text
@@ -78,10 +79,9 @@ def save(
 def own_names() -> list[str]:
     """The words that name this user and this machine."""
     names = [socket.gethostname(), socket.gethostname().partition(".")[0]]
-    try:
+    # In a container a user often has no entry in the password file.
+    with suppress(OSError, KeyError):
         names.append(getpass.getuser())
-    except (OSError, KeyError):
-        pass  # A user without an entry in the password file, as in many containers.
     return names
 
 

@@ -34,6 +34,13 @@ for _tag, _pattern, _firsts in _RESOLVERS:
         _BY_FIRST.setdefault("" if _first == "\0" else _first, []).append((_tag, re.compile(_pattern)))
 
 
+_Resolvers = dict[str, list[tuple[str, re.Pattern[str]]]]
+
+
+def _over(first: _Resolvers, then: _Resolvers) -> _Resolvers:
+    return {key: [*first.get(key, []), *then.get(key, [])] for key in {*first, *then}}
+
+
 class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers = _BY_FIRST
     depth = 0
@@ -64,7 +71,8 @@ class _Loader(yaml.SafeLoader):
 
 
 class _Dumper(yaml.SafeDumper):
-    yaml_implicit_resolvers = _BY_FIRST
+    # Others who read these files take `2026-11-21` and `yes` for a date and for true: such texts are quoted.
+    yaml_implicit_resolvers = _over(_BY_FIRST, yaml.SafeDumper.yaml_implicit_resolvers)
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
