@@ -130,8 +130,8 @@ def test_any_chunking_says_the_same(sizes: list[int]) -> None:
 
 def test_usage_is_not_told_to_a_chat_client_that_did_not_ask() -> None:
     for asked in (True, False):
-        needs = {"stream": True, "include_usage": asked}
-        told = translator("openai_chat", "anthropic", **needs).stream("text/event-stream")
+        translate = translator("openai_chat", "anthropic", stream=True, include_usage=asked)
+        told = translate.stream("text/event-stream")
         out = told.feed(natives.stream("anthropic", "text")) + told.close()
         assert (b'"usage"' in out) is asked
         assert out.endswith(b"data: [DONE]\n\n")
