@@ -172,33 +172,57 @@ def _left(deadline: float) -> float:
     return left
 
 
+# In these the text around a string makes no difference to what is found in it: no anchors, no looking around, nothing
+# that does not go back.
+_LOCAL = regex.compile(
+    r"(?:\\[dDwWsSbnrtx.\\/+*?()\[\]{}|^$:-]|\(\?(?:i\)|:)|\[\^?[^\]\[&|~]+\]|[^\\^$(\[]|\((?!\?))*+"
+)
+_POSSESSIVE = regex.compile(r"[+*?}]\+")
+
+
+def _is_local(pattern: str) -> bool:
+    return _LOCAL.fullmatch(pattern) is not None and _POSSESSIVE.search(pattern) is None
+
+
 def _pattern(pattern: regex.Pattern[str], name: str, texts: _Texts, deadline: float) -> Iterator[tuple[int, _Place]]:
-    """Each text by itself, so that `^`, `$` and `.*` mean what their writer thinks they mean."""
+    """As if each text were searched by itself, so that `^`, `$` and `.*` mean what their writer thinks they mean."""
+    if _is_local(pattern.pattern):
+        for index, match, begin in _matches(pattern, texts, deadline):
+            if match.end() > match.start():
+                yield index, (match.start() - begin, match.end() - begin, name)
+        return
     for index, piece in enumerate(texts.pieces):
         for match in pattern.finditer(piece.text, timeout=_left(deadline), concurrent=True):
             if match.end() > match.start():
                 yield index, (match.start(), match.end(), name)
 
 
+def _matches(
+    pattern: regex.Pattern[str], texts: _Texts, deadline: float
+) -> Iterator[tuple[int, regex.Match[str], int]]:
+    """(index of the text, match in the joined text, where the text begins there): all texts searched at once."""
+    joined, starts, at = texts.joined, texts.starts, 0
+    while match := pattern.search(joined, at, timeout=_left(deadline), concurrent=True):
+        index = min(bisect_right(starts, match.start()), len(starts)) - 1
+        end = starts[index] + len(texts.pieces[index].text)
+        if match.end() > end:
+            # It runs on into the next text: only what lies in this one counts.
+            within = pattern.search(joined, match.start(), end, timeout=_left(deadline), concurrent=True)
+            if within is None:
+                at = end + 1
+                continue
+            match = within
+        at = max(match.end(), match.start() + 1)
+        yield index, match, starts[index]
+
+
 def _known_secrets(texts: _Texts, deadline: float) -> Iterator[tuple[int, _Place]]:
-    """All texts at once: forty patterns over ten thousand short strings would take too long one by one."""
+    """All texts at once: sixty patterns over ten thousand short strings would take too long one by one."""
     from ccinspect.policy.known_secrets import known_shapes
 
-    joined, starts = texts.joined, texts.starts
     for shape in known_shapes():
-        at = 0
-        while match := shape.pattern.search(joined, at, timeout=_left(deadline), concurrent=True):
-            index = bisect_right(starts, match.start()) - 1
-            begin, end = starts[index], starts[index] + len(texts.pieces[index].text)
-            if match.end() > end:
-                # It runs on into the next text: only what lies in this one counts.
-                within = shape.pattern.search(joined, match.start(), end, timeout=_left(deadline), concurrent=True)
-                at = end
-                if within is None:
-                    continue
-                match = within
-            at = max(match.end(), match.start() + 1)
-            span = shape.span(match, joined, end)
+        for index, match, begin in _matches(shape.pattern, texts, deadline):
+            span = shape.span(match, texts.joined, begin + len(texts.pieces[index].text))
             if span is not None:
                 yield index, (span[0] - begin, span[1] - begin, shape.name)
 
