@@ -10,13 +10,8 @@ from hypothesis import given, settings
 
 from ccinspect.pipeline.message import Headers, Outgoing
 from ccinspect.transform.destinations import Destination, Destinations
-from ccinspect.transform.request import (
-    Translated,
-    Untranslatable,
-    read_model,
-    redirect_request,
-    translate_request,
-)
+from ccinspect.transform.redirect import read_model, redirect_request
+from ccinspect.transform.request import Translated, Untranslatable, translate_request
 from ccinspect.transform.settings import Upstream
 from ccinspect.wire.model import Request
 from ccinspect.wire.registry import DIALECTS

@@ -11,7 +11,7 @@ from ccinspect.errors import TransformError
 from ccinspect.pipeline.message import Facts, Headers, Outgoing
 from ccinspect.transform.destinations import Destinations
 from ccinspect.transform.problems import problems
-from ccinspect.transform.request import redirect_request
+from ccinspect.transform.redirect import redirect_request
 from ccinspect.transform.routes import Router
 from ccinspect.transform.settings import TransformRule, Upstream
 
