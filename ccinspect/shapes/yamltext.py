@@ -17,6 +17,8 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 MAX_DEPTH = 200
 _BLOCK_FROM = 100
 """Characters from which on a text without line ends stands in a block of its own, too."""
+# YAML 1.1 takes them for line ends, and reads them as others.
+_ODD_BREAK = re.compile("[\r\x85\u2028\u2029]")
 
 _RESOLVERS: tuple[tuple[str, str, str], ...] = (
     ("tag:yaml.org,2002:null", r"^(?:null|~|)$", "n~\0"),
@@ -82,7 +84,7 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> ScalarNode:
-    style = "|" if "\n" in text or len(text) >= _BLOCK_FROM else None
+    style = '"' if _ODD_BREAK.search(text) else "|" if "\n" in text or len(text) >= _BLOCK_FROM else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
