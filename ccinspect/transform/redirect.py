@@ -24,8 +24,8 @@ def redirect_request(outgoing: Outgoing, dialect: str | None, destination: Desti
     headers = Headers(outgoing.headers.fields)
     if not destination.keeps_credentials:
         headers = without_credentials(headers)
-    for name, value in destination.headers.items():
-        headers.set(name, value)
+    for name, setting in destination.headers.items():
+        headers.set(name, setting)
     told, body = None, outgoing.body
     if dialect is None:
         told = destination.path if destination.dialect is None else destination.below_prefix(outgoing.path)
