@@ -1,7 +1,7 @@
 """An event loop in a thread of its own for hooks that are coroutines, so that one that blocks does not stop the proxy.
 
 When the time of a coroutine is up it is cancelled there. If the loop does not even do that, it is blocked: it is left
-to itself, what else ran on it is given up, and the next coroutine gets a new loop.
+to itself, what else ran on it is given up, and what was still to come gets a new loop.
 """
 
 from __future__ import annotations
@@ -22,9 +22,12 @@ _MOST_UNENDED = 256
 class _Task:
     """A coroutine on the other loop, and the future that waits for it on the proxy's."""
 
-    __slots__ = ("ended", "future", "home", "inner", "timer")
+    __slots__ = ("begun", "ended", "future", "home", "inner", "make", "on", "timer")
 
-    def __init__(self) -> None:
+    def __init__(self, make: Callable[[], Coroutine[Any, Any, Any]]) -> None:
+        self.make = make
+        self.on: _LoopThread | None = None
+        self.begun = False
         self.home = asyncio.get_running_loop()
         self.future: asyncio.Future[Outcome] = self.home.create_future()
         self.inner: asyncio.Task[None] | None = None
@@ -49,6 +52,11 @@ class _LoopThread:
             self.loop.run_until_complete(asyncio.sleep(0))
             self.loop.close()
 
+    def take(self, task: _Task) -> None:
+        task.on = self
+        self.tasks.add(task)
+        self.loop.call_soon_threadsafe(_begin, self, task)
+
     def stop(self) -> None:
         self.loop.call_soon_threadsafe(self.loop.stop)
 
@@ -68,11 +76,10 @@ class HooksLoop:
         on = self._open()
         if len(on.tasks) >= _MOST_UNENDED and sum(task.future.done() for task in on.tasks) >= _MOST_UNENDED:
             raise NoThread(f"{_MOST_UNENDED} coroutines of hooks do not end")
-        task = _Task()
-        on.tasks.add(task)
-        task.timer = task.home.call_later(timeout, self._expire, on, task)
-        task.future.add_done_callback(lambda future: self._cancel(on, task) if future.cancelled() else None)
-        on.loop.call_soon_threadsafe(_begin, on, task, make)
+        task = _Task(make)
+        task.timer = task.home.call_later(timeout, self._expire, task)
+        task.future.add_done_callback(lambda future: self._cancel(task) if future.cancelled() else None)
+        on.take(task)
         return task.future
 
     def close(self) -> None:
@@ -91,18 +98,18 @@ class HooksLoop:
             self._thread = _LoopThread()
         return self._thread
 
-    def _expire(self, on: _LoopThread, task: _Task) -> None:
+    def _expire(self, task: _Task) -> None:
         if task.ended:
             return
         if not task.future.done():
             task.future.set_result((None, TimedOut()))
-        self._cancel(on, task)
+        self._cancel(task)
 
-    def _cancel(self, on: _LoopThread, task: _Task) -> None:
-        if on.thread.is_alive():
+    def _cancel(self, task: _Task) -> None:
+        if task.on is not None and task.on.thread.is_alive():
             heard = threading.Event()
-            on.loop.call_soon_threadsafe(_give_up, task, heard)
-            task.home.call_later(_PATIENCE, self._look_after, on, heard)
+            task.on.loop.call_soon_threadsafe(_give_up, task, heard)
+            task.home.call_later(_PATIENCE, self._look_after, task.on, heard)
 
     def _look_after(self, on: _LoopThread, heard: threading.Event) -> None:
         if heard.is_set() or on is not self._thread:
@@ -111,18 +118,28 @@ class HooksLoop:
         self._blocked.append(on)
         # Once it gets going again, it ends.
         on.stop()
-        for task in on.tasks:
+        for task in list(on.tasks):
             if not task.future.done():
-                task.future.set_result((None, NoThread("another hook blocked the loop that it ran on")))
+                self._rescue(task)
+
+    def _rescue(self, task: _Task) -> None:
+        try:
+            if task.begun:
+                raise NoThread("another hook blocked the loop that it ran on")
+            self._open().take(task)
+        except NoThread as error:
+            task.future.set_result((None, error))
 
 
-def _begin(on: _LoopThread, task: _Task, make: Callable[[], Coroutine[Any, Any, Any]]) -> None:
-    task.inner = on.loop.create_task(_run(on, task, make))
+def _begin(on: _LoopThread, task: _Task) -> None:
+    if task.on is on:
+        task.begun = True
+        task.inner = on.loop.create_task(_run(on, task))
 
 
-async def _run(on: _LoopThread, task: _Task, make: Callable[[], Coroutine[Any, Any, Any]]) -> None:
+async def _run(on: _LoopThread, task: _Task) -> None:
     try:
-        outcome: Outcome = (await make(), None)
+        outcome: Outcome = (await task.make(), None)
     # Whatever a hook raises, `SystemExit` too, must not end the loop.
     except BaseException as error:
         outcome = (None, error)

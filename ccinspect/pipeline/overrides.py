@@ -15,7 +15,7 @@ from ccinspect.pipeline.message import Headers
 HEADER = "x-ccinspect-hooks"
 _WIRE_NAME = HEADER.encode()
 _MAX_NAMES = 100
-_NAME = re.compile(r"[A-Za-z0-9_.#-]{1,200}")
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.#-]{0,199}")
 
 
 @dataclass(frozen=True, slots=True)
