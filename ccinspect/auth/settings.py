@@ -69,8 +69,7 @@ TokenUrl = Annotated[str, Field(max_length=2_000), AfterValidator(_without_eaves
 
 
 class _Source(BaseModel):
-    # The input is not shown: people mistake keys for secrets, and the error for a private place.
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     header: HeaderName | None = Field(
         None,

@@ -20,6 +20,7 @@ from ccinspect.cli import (
     report_commands,
     run_command,
     session_commands,
+    shape_commands,
 )
 from ccinspect.cli.instance import Instance
 from ccinspect.cli.usage import UsageMistake
@@ -46,6 +47,7 @@ def build_app() -> typer.Typer:
     conversation_commands.register(app)
     report_commands.register(app)
     session_commands.register(app)
+    shape_commands.register(app)
     provider_commands.register(app)
     namespace_commands.register(app)
     other_commands.register(app)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,8 +14,16 @@ from ccinspect.cli.usage import UsageMistake
 
 def register(flows: typer.Typer) -> None:
     """Add them to the group `flows`."""
-    for function in (compare, diff):
+    for function in (compare, diff, export):
         flows.command()(function)
+
+
+class Language(StrEnum):
+    """What `export` can write."""
+
+    CURL = "curl"
+    HTTPIE = "httpie"
+    PYTHON = "python"
 
 
 def compare(
@@ -61,3 +71,23 @@ def diff(
     if flow and (chosen.to_params() or jq):
         raise UsageMistake.of(context, "ids and a selection exclude each other")
     flow_diff.show(context.obj, flow or [], chosen, jq or [], clients=client, as_json=json, context=unified)
+
+
+def export(
+    context: typer.Context,
+    flow: options.FlowId,
+    language: Annotated[
+        Language, typer.Option("--as", help="curl and httpie: a shell command; python: a program without packages.")
+    ] = Language.CURL,
+    client: Annotated[bool, typer.Option("--client", help="The request as the client sent it.")] = False,
+    body_file: Annotated[
+        Path | None, typer.Option("--body-file", metavar="FILE", help="Write the body here, and not into the command.")
+    ] = None,
+) -> None:
+    """Write a request as a command that sends it, as it was forwarded.
+
+    Secrets are not in the store: environment variables stand in their place, and their names are told.
+    """
+    from ccinspect.cli import export as writer
+
+    writer.export(context.obj, flow, language.value, client=client, body_file=body_file)

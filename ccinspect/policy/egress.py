@@ -139,14 +139,13 @@ class Egress:
             return Verdict(False, f"{_shown(name)} is no name that can be read in one way")
         if self.offline and not hosts.is_loopback(host):
             return Verdict(False, f"the name {host} is not looked up: this run is offline", "--offline")
-        for rule in self._for(self.deny, facts):
-            if rule.whole_host and rule.fits_host(host):
+        for rule in self._for(self.deny, facts, host):
+            if rule.whole_host:
                 return Verdict(False, f"the name {host} is not looked up", f"deny {rule}")
         if not self._restricts(facts):
             return _FREE
-        for rule in self._for(self.allow, facts):
-            if rule.fits_host(host):
-                return Verdict(True, "a rule allows it", f"allow {rule}")
+        for rule in self._for(self.allow, facts, host):
+            return Verdict(True, "a rule allows it", f"allow {rule}")
         return Verdict(False, f"the name {host} is not looked up: no rule allows the host")
 
     def decide_address(
@@ -175,7 +174,7 @@ class Egress:
         return judged
 
     def _judge(self, asked: _Asked, facts: Facts | None, opaque: bool) -> Verdict:
-        for rule in self._for(self.deny, facts):
+        for rule in self._for(self.deny, facts, asked.host):
             fit = max((rule.fits(asked.host, asked.port, path, asked.method, True) for path in asked.paths), key=_rank)
             if fit is Fit.YES or (fit is Fit.PERHAPS and opaque):
                 return Verdict(False, f"{asked} is denied", f"deny {rule}")
@@ -187,7 +186,7 @@ class Egress:
 
     def _allowed(self, asked: _Asked, facts: Facts | None, opaque: bool) -> Verdict:
         used: Rule | None = None
-        allowing = list(self._for(self.allow, facts))
+        allowing = list(self._for(self.allow, facts, asked.host))
         for path in asked.paths:
             for rule in allowing:
                 fit = rule.fits(asked.host, asked.port, path, asked.method)
@@ -202,11 +201,13 @@ class Egress:
         """Whether what no rule names is denied for this flow."""
         if self.default is not None:
             return self.default == "deny"
-        return any(True for _ in self._for(self.allow, facts))
-
-    def _for(self, all_rules: tuple[Rule, ...], facts: Facts | None) -> Iterator[Rule]:
         project, run = (facts.project, facts.run) if facts else (None, None)
-        return (rule for rule in all_rules if rule.fits_who(project, run, self.run_name))
+        return any(rule.fits_who(project, run, self.run_name) for rule in self.allow)
+
+    def _for(self, all_rules: tuple[Rule, ...], facts: Facts | None, host: str) -> Iterator[Rule]:
+        """Those about this host and this flow."""
+        project, run = (facts.project, facts.run) if facts else (None, None)
+        return (rule for rule in all_rules if rule.fits_host(host) and rule.fits_who(project, run, self.run_name))
 
 
 def _rank(fit: Fit) -> int:

@@ -8,9 +8,8 @@ searching lets go of Python's lock), but it works: call it from a thread, not fr
 from __future__ import annotations
 
 import time
-from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import regex
@@ -19,7 +18,7 @@ from ccinspect.errors import ConfigError
 from ccinspect.pipeline.message import Facts, Outgoing
 from ccinspect.policy.rules import Wildcards
 from ccinspect.policy.settings import RedactConfig
-from ccinspect.policy.strings import Body, Piece, is_json, paths, pieces
+from ccinspect.policy.strings import Texts, paths
 
 SECONDS = 1.0
 SECONDS_PER_MB = 0.25
@@ -73,33 +72,13 @@ class Redaction:
 @dataclass(frozen=True)
 class _Rule:
     config: RedactConfig
-    search: Callable[[_Texts, float], Iterator[tuple[int, _Place]]]
+    search: Callable[[Texts, float], Iterator[tuple[int, _Place]]]
     """(index of the piece, place in it) for all that fits, until the deadline. Raises TimeoutError."""
     ignore: tuple[regex.Pattern[str], ...]
 
     def holds_for(self, project: str | None) -> bool:
         wanted = self.config.projects
         return not wanted or (project is not None and any(Wildcards.of(name).fits(project) for name in wanted))
-
-
-@dataclass
-class _Texts:
-    """The pieces of a body, and all of them as one text, with a line end between two."""
-
-    body: Body
-    pieces: list[Piece]
-    joined: str = ""
-    starts: list[int] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, data: bytes) -> _Texts:
-        body = Body.of(data)
-        found = list(pieces(body.text))
-        starts, at = [], 0
-        for piece in found:
-            starts.append(at)
-            at += len(piece.text) + 1
-        return cls(body, found, "\n".join([piece.text for piece in found]), starts)
 
 
 class Redactor:
@@ -120,7 +99,7 @@ class Redactor:
         if not rules or not body:
             return Redaction(body)
         deadline = time.monotonic() + min(SECONDS + SECONDS_PER_MB * len(body) / 1e6, MAX_SECONDS)
-        texts = _Texts.of(body)
+        texts = Texts(body)
         found: list[tuple[_Rule, int, _Place]] = []
         unsearched: list[_Rule] = []
         for rule in rules:
@@ -156,9 +135,9 @@ def _rule(config: RedactConfig) -> _Rule:
         ) from error
     search = _known_secrets if own is None else lambda texts, deadline: _pattern(own, config.name, texts, deadline)
 
-    def searched(texts: _Texts, deadline: float) -> Iterator[tuple[int, _Place]]:
+    def searched(texts: Texts, deadline: float) -> Iterator[tuple[int, _Place]]:
         for index, place in search(texts, deadline):
-            text = texts.pieces[index].text[place[0] : place[1]]
+            text = texts.texts[index][place[0] : place[1]]
             if not any(pattern.fullmatch(text, timeout=_left(deadline)) for pattern in ignore):
                 yield index, place
 
@@ -172,49 +151,71 @@ def _left(deadline: float) -> float:
     return left
 
 
-def _pattern(pattern: regex.Pattern[str], name: str, texts: _Texts, deadline: float) -> Iterator[tuple[int, _Place]]:
-    """Each text by itself, so that `^`, `$` and `.*` mean what their writer thinks they mean."""
-    for index, piece in enumerate(texts.pieces):
-        for match in pattern.finditer(piece.text, timeout=_left(deadline), concurrent=True):
+# In these the text around a string makes no difference to what is found in it: no anchors, no looking around, nothing
+# that does not go back.
+_LOCAL = regex.compile(
+    r"(?:\\[dDwWsSbnrtx.\\/+*?()\[\]{}|^$:-]|\(\?(?:i\)|:)|\[\^?[^\]\[&|~]+\]|[^\\^$(\[]|\((?!\?))*+"
+)
+_POSSESSIVE = regex.compile(r"[+*?}]\+")
+
+
+def _is_local(pattern: str) -> bool:
+    return _LOCAL.fullmatch(pattern) is not None and _POSSESSIVE.search(pattern) is None
+
+
+def _pattern(pattern: regex.Pattern[str], name: str, texts: Texts, deadline: float) -> Iterator[tuple[int, _Place]]:
+    """As if each text were searched by itself, so that `^`, `$` and `.*` mean what their writer thinks they mean."""
+    if _is_local(pattern.pattern):
+        for index, match, begin in _matches(pattern, texts, deadline):
+            if match.end() > match.start():
+                yield index, (match.start() - begin, match.end() - begin, name)
+        return
+    for index, text in enumerate(texts.texts):
+        for match in pattern.finditer(text, timeout=_left(deadline), concurrent=True):
             if match.end() > match.start():
                 yield index, (match.start(), match.end(), name)
 
 
-def _known_secrets(texts: _Texts, deadline: float) -> Iterator[tuple[int, _Place]]:
-    """All texts at once: forty patterns over ten thousand short strings would take too long one by one."""
+def _matches(pattern: regex.Pattern[str], texts: Texts, deadline: float) -> Iterator[tuple[int, regex.Match[str], int]]:
+    """(index of the text, match in the joined text, where the text begins there): all texts searched at once."""
+    joined, starts, at = texts.joined, texts.starts, 0
+    while match := pattern.search(joined, at, timeout=_left(deadline), concurrent=True):
+        index = texts.at(match.start())
+        end = starts[index] + len(texts.texts[index])
+        if match.end() > end:
+            # It runs on into the next text: only what lies in this one counts.
+            within = pattern.search(joined, match.start(), end, timeout=_left(deadline), concurrent=True)
+            if within is None:
+                at = end + 1
+                continue
+            match = within
+        at = max(match.end(), match.start() + 1)
+        yield index, match, starts[index]
+
+
+def _known_secrets(texts: Texts, deadline: float) -> Iterator[tuple[int, _Place]]:
+    """All texts at once: sixty patterns over ten thousand short strings would take too long one by one."""
     from ccinspect.policy.known_secrets import known_shapes
 
-    joined, starts = texts.joined, texts.starts
     for shape in known_shapes():
-        at = 0
-        while match := shape.pattern.search(joined, at, timeout=_left(deadline), concurrent=True):
-            index = bisect_right(starts, match.start()) - 1
-            begin, end = starts[index], starts[index] + len(texts.pieces[index].text)
-            if match.end() > end:
-                # It runs on into the next text: only what lies in this one counts.
-                within = shape.pattern.search(joined, match.start(), end, timeout=_left(deadline), concurrent=True)
-                at = end
-                if within is None:
-                    continue
-                match = within
-            at = max(match.end(), match.start() + 1)
-            span = shape.span(match, joined, end)
+        for index, match, begin in _matches(shape.pattern, texts, deadline):
+            span = shape.span(match, texts.joined, begin + len(texts.texts[index]))
             if span is not None:
                 yield index, (span[0] - begin, span[1] - begin, shape.name)
 
 
-def _findings(texts: _Texts, found: list[tuple[_Rule, int, _Place]]) -> tuple[Finding, ...]:
+def _findings(texts: Texts, found: list[tuple[_Rule, int, _Place]]) -> tuple[Finding, ...]:
     if not found:
         return ()
     where: dict[int, str] = {}
-    if is_json(texts.body.text):
+    if texts.json:
         places: dict[int, list[_Place]] = {}
         for _, index, place in found:
             places.setdefault(index, []).append(place)
-        shown = {texts.pieces[index].start: _shown(texts.pieces[index].text, at) for index, at in places.items()}
+        shown = {texts.piece(index).start: _shown(texts.texts[index], at) for index, at in places.items()}
         where = paths(texts.body.text, shown.keys(), shown)
     return tuple(
-        Finding(rule.config.name, name, rule.config.mode, where.get(texts.pieces[index].start), start, end)
+        Finding(rule.config.name, name, rule.config.mode, where.get(texts.piece(index).start), start, end)
         for rule, index, (start, end, name) in found
     )
 
@@ -243,7 +244,7 @@ def _shown(text: str, places: list[_Place]) -> str:
     return "".join([*parts, text[at:]])[:60]
 
 
-def _masked(body: bytes, texts: _Texts, found: list[tuple[int, _Place]]) -> bytes:
+def _masked(body: bytes, texts: Texts, found: list[tuple[int, _Place]]) -> bytes:
     if not found:
         return body
     by_piece: dict[int, list[_Place]] = {}
@@ -251,7 +252,7 @@ def _masked(body: bytes, texts: _Texts, found: list[tuple[int, _Place]]) -> byte
         by_piece.setdefault(index, []).append(place)
     text, parts, at = texts.body.text, [], 0
     for index in sorted(by_piece):
-        piece = texts.pieces[index]
+        piece = texts.piece(index)
         if piece.number:
             # A part of a number cannot be text: all of it becomes a string.
             name = _merged(by_piece[index])[0][2]

@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import re
 from bisect import bisect_right
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from json.decoder import scanstring
+from itertools import accumulate
+from json import decoder
+from typing import NamedTuple
 
 from ccinspect.wire.model import format_path
 
@@ -19,13 +21,17 @@ LONGEST_NUMBER = 400
 _MAX_KEY_SHOWN = 60
 
 # Possessive, and a string without its end counts as one: else hostile quotes would take quadratic time.
-_STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)'
+_INSIDE = r'[^"\\]*+(?:\\.[^"\\]*+)*+'
+_STRING = rf'"{_INSIDE}(?:"|\\?\Z)'
 # Numbers too: an account's number need not be a string. Short ones can be nobody's secret.
 _TOKENS = re.compile(rf"{_STRING}|(?<![\w.+-])-?\d[\d.eE+-]{{5,{LONGEST_NUMBER}}}", re.DOTALL)
+_CLOSED = re.compile(rf'"{_INSIDE}"', re.DOTALL)
 _STRUCTURE = re.compile(rf"{_STRING}|[{{}}\[\],:]", re.DOTALL)
 _ESCAPES = re.compile(
     r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\\.|[^\\]++", re.DOTALL
 )
+# The C one, where there is one; typeshed does not know it.
+_scanstring: Callable[[str, int, bool], tuple[str, int]] = decoder.scanstring  # type: ignore[attr-defined]
 _BEGIN = re.compile(r"\ufeff?[ \t\r\n]*[\[{\"]")
 
 
@@ -54,14 +60,13 @@ class Body:
         return text.encode(self.encoding, self.errors)
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     start: int
     """Where its inside begins in the body's text, after the quote."""
     end: int
     text: str
     """With its escapes undone."""
-    number: bool = False
+    number: bool
 
     def raw_span(self, body: str, start: int, end: int) -> tuple[int, int]:
         """Where the characters from `start` to `end` of `text` stand in the body's text, escapes whole."""
@@ -91,36 +96,48 @@ def is_json(text: str) -> bool:
     return _BEGIN.match(text) is not None
 
 
-def pieces(text: str) -> Iterator[Piece]:
-    """Every string (keys too) and every longer number of JSON, in order; for other text, all of it as one piece."""
-    if not is_json(text):
-        yield Piece(0, len(text), text)
-        return
-    for match in _TOKENS.finditer(text):
-        start, end = match.span()
-        if text[start] != '"':
-            yield Piece(start, end, match[0], number=True)
-            continue
-        closed = end - start > 1 and text[end - 1] == '"' and not _ends_escaped(text, start + 1, end - 1)
-        inside_end = end - 1 if closed else end
-        yield Piece(start + 1, inside_end, _decoded(text, start + 1, inside_end, closed))
+class Texts:
+    """Every string (keys too) and every longer number of a JSON body, in order; of other bodies, all as one text.
+
+    Where they stand is found out only when somebody asks: most bodies hold nothing that is looked for.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self.body = Body.of(data)
+        self.json = is_json(self.body.text)
+        self.texts = [_inside(token) for token in _TOKENS.findall(self.body.text)] if self.json else [self.body.text]
+        self.joined = "\n".join(self.texts)
+        """All of them, with a line end between two."""
+        self.starts = [0, *accumulate(len(text) + 1 for text in self.texts)][:-1]
+        """Where each begins in `joined`."""
+        self._spans: list[tuple[int, int]] | None = None
+
+    def piece(self, index: int) -> Piece:
+        if not self.json:
+            return Piece(0, len(self.body.text), self.body.text, False)
+        if self._spans is None:
+            self._spans = [match.span() for match in _TOKENS.finditer(self.body.text)]
+        start, end = self._spans[index]
+        token = self.body.text[start:end]
+        if token[0] != '"':
+            return Piece(start, end, token, True)
+        return Piece(start + 1, end - 1 if _CLOSED.fullmatch(token) else end, self.texts[index], False)
+
+    def at(self, place: int) -> int:
+        """Which text stands at a place in `joined`."""
+        return bisect_right(self.starts, place) - 1
 
 
-def _ends_escaped(text: str, start: int, quote: int) -> bool:
-    at = quote
-    while at > start and text[at - 1] == "\\":
-        at -= 1
-    return (quote - at) % 2 == 1
-
-
-def _decoded(text: str, start: int, end: int, closed: bool) -> str:
-    raw = text[start:end]
-    if "\\" not in raw or not closed:
-        return raw
-    try:
-        return scanstring(text, start, False)[0]
-    except ValueError:
-        return raw
+def _inside(token: str) -> str:
+    """A token's text with its escapes undone; as it stands there if it is no proper JSON."""
+    if token[0] != '"':
+        return token
+    if "\\" in token:
+        try:
+            return _scanstring(token, 1, False)[0]
+        except ValueError:
+            pass
+    return token[1:-1] if _CLOSED.fullmatch(token) else token[1:]
 
 
 def paths(text: str, wanted: Collection[int], instead: Mapping[int, str]) -> dict[int, str]:
@@ -144,7 +161,7 @@ def paths(text: str, wanted: Collection[int], instead: Mapping[int, str]) -> dic
             following = next(numbers, None)
         if token == '"':
             if expect_key and containers and containers[-1] == "{":
-                steps[-1] = instead.get(at + 1, _key(text, at, match.end()))
+                steps[-1] = instead.get(at + 1) or _key(match[0])
                 expect_key = False
             if at + 1 in wanted:
                 found[at + 1] = format_path(tuple(steps))
@@ -168,6 +185,6 @@ def paths(text: str, wanted: Collection[int], instead: Mapping[int, str]) -> dic
     return found
 
 
-def _key(text: str, quote: int, end: int) -> str:
-    key = _decoded(text, quote + 1, end - 1, True)
+def _key(token: str) -> str:
+    key = _inside(token)
     return key if len(key) <= _MAX_KEY_SHOWN else f"{key[:_MAX_KEY_SHOWN]}..."

@@ -48,7 +48,7 @@ def insert(
     for name in breakpoints:
         path = _place(body, name)
         thing = fieldpath.get(body, path) if path is not None else None
-        if path is None or not (isinstance(thing, dict) or (isinstance(thing, str) and thing.strip())):
+        if path is None or not (isinstance(thing, dict) or _is_text(path, thing)):
             if name not in _NAMED:
                 notes.append(f"no cache marker at {name}: nothing there that can be marked")
             continue
@@ -68,6 +68,11 @@ def insert(
         marked.append(path)
         count += 1
     return marked, notes
+
+
+def _is_text(path: Path, thing: Any) -> bool:
+    """Whether a text stands in place of blocks, and is not empty."""
+    return isinstance(thing, str) and bool(thing.strip()) and path[-1] in ("system", "content")
 
 
 def _fitting_ttl(body: JsonObject, path: Path, ttl: str | None) -> str | None:

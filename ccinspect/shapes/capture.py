@@ -71,7 +71,11 @@ def capture(
     `keep` and `drop` are paths into the body: what would be stripped and shall stay (system prompt, tools), and what
     would stay and shall not. `names` are words of this user and machine. Raises ShapeError.
     """
-    captured = strip(seen, name, saved_at, keep=keep, drop=drop, names=names)
+    return checked(strip(seen, name, saved_at, keep=keep, drop=drop, names=names))
+
+
+def checked(captured: Captured) -> Shape:
+    """The shape, if nothing private is left in it. Raises ShapeError."""
     if captured.left:
         told = "; ".join(map(str, captured.left[:_TOLD]))
         more = f"; and {len(captured.left) - _TOLD} more" if len(captured.left) > _TOLD else ""
@@ -82,6 +86,12 @@ def capture(
             f"leave those parts out: --drop '{example}'",
         )
     return captured.shape
+
+
+def kept_definitions(shape: Shape) -> list[str]:
+    """What `keep` was when this shape was made."""
+    fields = ENVELOPES[shape.dialect].definitions
+    return [f".{field}" for field in fields if field in shape.body]
 
 
 def _droppable(where: str) -> str:

@@ -33,6 +33,9 @@ def merge(shape: Shape, live: JsonObject) -> tuple[JsonObject, list[str]]:
     for path in paths:
         value = fieldpath.get(live, path)
         if value is not MISSING:
+            if any(len(other) > len(path) and fieldpath.covers(path, other) for other in paths):
+                # What lies in it is changed in place below.
+                value = fieldpath.copied(value)
             notes += _fill_in(result, fieldpath.get(own, path), path, value, strategies.get(path, "replace"))
     notes += _left_out(live, paths)
     ordered = [key for key in live if key in result] + [key for key in result if key not in live]

@@ -22,6 +22,11 @@ MAX_SHAPE = 16 << 20
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,200}")
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _MAX_ERRORS = 5
+# Fields that are not written where they say what is the case anyway.
+_LEFT_OUT = {
+    *("description", "headers", "content_fields", "merge_strategies", "preserve_headers", "strip_headers"),
+    "inner_hooks",
+}
 
 
 class Shape(BaseModel):
@@ -165,19 +170,18 @@ def _told(error: ValidationError) -> str:
 def shape_text(shape: Shape) -> str:
     """The shape as its file holds it: always the same text for equal shapes, in the order of the fields."""
     given = shape.model_dump(mode="json", exclude_none=True)
-    defaults = ("description", "content_fields", "merge_strategies", "preserve_headers", "strip_headers", "inner_hooks")
-    fields = Shape.model_fields
-    value = {
-        name: each
-        for name, each in given.items()
-        if not (name in defaults and getattr(shape, name) == fields[name].get_default(call_default_factory=True))
-    }
+    value = {name: each for name, each in given.items() if name not in _LEFT_OUT or not _is_default(shape, name)}
     if shape.inner_hooks:
-        value["inner_hooks"] = [_short(entry) for entry in value["inner_hooks"]]
+        value["inner_hooks"] = [
+            _short(hook.model_dump(mode="json", exclude_defaults=True)) for hook in shape.inner_hooks
+        ]
     return yamltext.dump(value)
 
 
+def _is_default(shape: Shape, name: str) -> bool:
+    return bool(getattr(shape, name) == Shape.model_fields[name].get_default(call_default_factory=True))
+
+
 def _short(entry: dict[str, Any]) -> Any:
-    """An inner hook without what is its default."""
-    params = {name: each for name, each in entry.get("params", {}).items() if each is not None}
-    return {"hook": entry["hook"], "params": params} if params else entry["hook"]
+    """An inner hook without parameters is its name."""
+    return entry if entry.get("params") else entry["hook"]

@@ -17,6 +17,8 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 MAX_DEPTH = 200
 _BLOCK_FROM = 100
 """Characters from which on a text without line ends stands in a block of its own, too."""
+# YAML 1.1 takes them for line ends, and reads them as others.
+_ODD_BREAK = re.compile("[\r\x85\u2028\u2029]")
 
 _RESOLVERS: tuple[tuple[str, str, str], ...] = (
     ("tag:yaml.org,2002:null", r"^(?:null|~|)$", "n~\0"),
@@ -32,6 +34,13 @@ _BY_FIRST: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
 for _tag, _pattern, _firsts in _RESOLVERS:
     for _first in _firsts:
         _BY_FIRST.setdefault("" if _first == "\0" else _first, []).append((_tag, re.compile(_pattern)))
+
+
+_Resolvers = dict[str, list[tuple[str, re.Pattern[str]]]]
+
+
+def _over(first: _Resolvers, then: _Resolvers) -> _Resolvers:
+    return {key: [*first.get(key, []), *then.get(key, [])] for key in {*first, *then}}
 
 
 class _Loader(yaml.SafeLoader):
@@ -64,7 +73,8 @@ class _Loader(yaml.SafeLoader):
 
 
 class _Dumper(yaml.SafeDumper):
-    yaml_implicit_resolvers = _BY_FIRST
+    # Others who read these files take `2026-11-21` and `yes` for a date and for true: such texts are quoted.
+    yaml_implicit_resolvers = _over(_BY_FIRST, yaml.SafeDumper.yaml_implicit_resolvers)
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
@@ -74,7 +84,7 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> ScalarNode:
-    style = "|" if "\n" in text or len(text) >= _BLOCK_FROM else None
+    style = '"' if _ODD_BREAK.search(text) else "|" if "\n" in text or len(text) >= _BLOCK_FROM else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 

@@ -46,9 +46,7 @@ def listing(models: Iterable[Offer], dialect: str) -> JsonObject:
     """The list as the official clients of a dialect read it: one page."""
     told = list(models)
     if dialect == "anthropic":
-        named = [
-            {"type": "model", "id": model.name, "display_name": model.name, "created_at": _NO_DATE} for model in told
-        ]
+        named = [_model_info(model) for model in told]
         first, last = (told[0].name, told[-1].name) if told else (None, None)
         return {"data": named, "has_more": False, "first_id": first, "last_id": last}
     if dialect == "gemini":
@@ -66,6 +64,17 @@ def listing(models: Iterable[Offer], dialect: str) -> JsonObject:
         return {"models": [_tag(model) for model in told]}
     data = [{"id": model.name, "object": "model", "created": 0, "owned_by": model.provider} for model in told]
     return {"object": "list", "data": data}
+
+
+def _model_info(model: Offer) -> JsonObject:
+    # The epoch is Anthropic's own word for a date that is not known.
+    return {
+        "type": "model",
+        "id": model.name,
+        "display_name": model.name,
+        "created_at": _NO_DATE,
+        "lifecycle": "active",
+    }
 
 
 def _tag(model: Offer) -> JsonObject:

@@ -8,9 +8,7 @@ from urllib.parse import quote, unquote
 
 from ccinspect.wire.model import Request
 
-_MODEL_IN_PATH = re.compile(
-    r"/(?:models|tunedModels|endpoints|model|deployments|engines)/([^/:?]+?)(?=[/:?]|%3A|%3a|$)"
-)
+_MODEL_IN_PATH = re.compile(r"/(?:models|tunedModels|endpoints|model|deployments|engines)/([^/:?]+)")
 _MAX_PATH = 4_000
 
 
@@ -37,7 +35,7 @@ class ClientNeeds:
     @property
     def translates(self) -> bool:
         """Whether the answer has to be changed at all."""
-        return self.dialect != self.upstream
+        return self.dialect != self.upstream or self.envelope
 
     def as_record(self) -> dict[str, object]:
         return {"dialect": self.dialect, "upstream": self.upstream, "model": self.model, "stream": self.stream}
@@ -59,8 +57,13 @@ def needs_of(request: Request, upstream: str) -> ClientNeeds:
         stream=request.stream,
         include_usage=request.include_usage,
         form=form,
-        envelope=request.dialect == "gemini" and "/v1internal:" in path,
+        envelope=request.dialect == "gemini" and is_enveloped(path),
     )
+
+
+def is_enveloped(path: str) -> bool:
+    """Code Assist's way of telling Gemini's requests."""
+    return path.startswith("/v1internal:")
 
 
 def with_model_in_path(path: str, model: str) -> str:

@@ -14,7 +14,7 @@ from typing import Literal
 from ccinspect.errors import TransformError
 from ccinspect.pipeline.message import Facts, Outgoing
 from ccinspect.transform.destinations import TRANSLATABLE, Destination, Destinations
-from ccinspect.transform.needs import model_in_path
+from ccinspect.transform.needs import is_enveloped, model_in_path
 from ccinspect.transform.settings import TransformRule
 
 _MAX_VALUE = 4_000
@@ -88,7 +88,9 @@ class Router:
         """Send a request to a provider by its name, as a sentinel key or a fallback asks: translated where the
         provider does not speak the client's dialect. Raises TransformError for a provider without an address."""
         destination = self._find(name, facts, model or model_in_path(outgoing.path), (None, None))
-        foreign = destination.dialect != facts.dialect and facts.dialect in TRANSLATABLE
+        foreign = facts.dialect in TRANSLATABLE and (
+            destination.dialect != facts.dialect or is_enveloped(outgoing.path)
+        )
         action: Literal["redirect", "transform"] = "transform" if foreign and destination.dialect else "redirect"
         return Decision(action, None, destination)
 

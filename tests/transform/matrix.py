@@ -190,8 +190,8 @@ def main() -> int:
             row += f"{sum(exchange not in wrong for exchange in mine)}/{len(mine)}".rjust(width)
         print(row)
     print(f"\n{len(everything) - len(wrong)} of {len(everything)} exchanges are right")
-    for exchange, error in wrong.items():
-        print(f"  {exchange}: {type(error).__name__}: {str(error)[:200]}")
+    for exchange, problem in wrong.items():
+        print(f"  {exchange}: {type(problem).__name__}: {str(problem)[:200]}")
     return 1 if wrong else 0
 
 

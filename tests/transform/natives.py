@@ -18,7 +18,10 @@ SYSTEM = "Be brief."
 ASKED = "What is it? \u2028 \U0001f600"
 ANSWER = "It is 20 degrees. \U0001f600"
 THOUGHT = "Let me think."
-CALLS = (("call_a", "weather", {"city": "Zürich"}), ("call_b", "clock", {}))
+CALLS: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("call_a", "weather", {"city": "Zürich"}),
+    ("call_b", "clock", {}),
+)
 RESULTS = ("20 degrees", "noon")
 TOOLS = (
     ("weather", "Tells the weather", {"type": "object", "properties": {"city": {"type": "string"}}}),

@@ -28,7 +28,6 @@ class AwsSource:
 
     def _get(self, refused: str | None) -> Fetched:
         session_module = library("botocore.session", "botocore")
-        exceptions = library("botocore.exceptions", "botocore")
         try:
             if self._found is None or refused is not None:
                 session = session_module.Session(profile=self._settings.profile)
@@ -36,9 +35,9 @@ class AwsSource:
                 self._region = session.get_config_variable("region")
             # The library renews temporary ones by itself.
             frozen = self._found.get_frozen_credentials() if self._found is not None else None
-        except (exceptions.BotoCoreError, exceptions.ClientError, OSError, ValueError) as error:
+        except Exception as error:
             self._found = None
-            # Its text may hold what a server answered.
+            # The library raises what comes; its text may hold what a server answered.
             raise SourceFailed(
                 f"the AWS configuration gives no credentials ({type(error).__name__})",
                 "see `aws sts get-caller-identity`, with the same profile",

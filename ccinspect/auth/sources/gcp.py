@@ -37,9 +37,9 @@ class GcpSource:
                 "Google's default credentials cannot be found or read",
                 "log in (gcloud auth application-default login), or name a `file`",
             ) from error
-        except (exceptions.GoogleAuthError, OSError, ValueError) as error:
+        except Exception as error:
             self._credentials = None
-            # Its text may hold what a server answered.
+            # The library raises what comes; its text may hold what a server answered.
             raise SourceFailed(
                 f"Google gave no token ({type(error).__name__})",
                 "try `gcloud auth application-default print-access-token`, and see that the credentials are valid",

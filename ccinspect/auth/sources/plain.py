@@ -85,9 +85,10 @@ def read_secret_file(path: Path) -> bytes:
     try:
         # A pipe would keep us waiting for whoever writes to it.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise SourceFailed(f"{path} is not a regular file", "name a file, or use `command: cat ...`")
         with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise SourceFailed(f"{path} is not a regular file", "name a file, or use `command: cat ...`")
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise SourceFailed(f"{path} cannot be read: {error.strerror}", "make it readable for the daemon") from error

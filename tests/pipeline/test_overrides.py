@@ -1,0 +1,38 @@
+"""The header `x-ccinspect-hooks`."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ccinspect.pipeline.message import Headers
+from ccinspect.pipeline.overrides import NO_OVERRIDES, parse_overrides, take_overrides
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted"),
+    [
+        ("", {}),
+        ("+a,-b,c", {"a": True, "b": False, "c": None}),
+        (" + a , -b,,", {"a": True, "b": False}),
+        ("+a,-a", {"a": False}),
+        ("shape#2,+file.function", {"shape#2": None, "file.function": True}),
+        ("+,-,+-a,two words,\u00e9,<script>", {}),
+        (",".join(f"h{n}" for n in range(500)), {f"h{n}": None for n in range(100)}),
+    ],
+)
+def test_names_are_read(value: str, wanted: dict[str, bool | None]) -> None:
+    assert dict(parse_overrides(value).wanted) == wanted
+
+
+@given(st.text())
+def test_no_value_fails(value: str) -> None:
+    parse_overrides(value)
+
+
+def test_the_header_is_taken_away() -> None:
+    headers = Headers([(b"X-CCInspect-Hooks", b"+a"), (b"x", b"1"), (b"x-ccinspect-hooks", b"-b")])
+    assert dict(take_overrides(headers).wanted) == {"a": True, "b": False}
+    assert headers.fields == ((b"x", b"1"),)
+    assert take_overrides(headers) is NO_OVERRIDES
