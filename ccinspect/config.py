@@ -22,6 +22,7 @@ from ccinspect.auth.settings import AuthSettings
 from ccinspect.errors import ConfigError
 from ccinspect.identity.providers import Providers
 from ccinspect.identity.settings import ProviderSettings
+from ccinspect.pipeline.settings import HooksConfig
 from ccinspect.transform.settings import TransformRule, Upstream
 
 ENV_PREFIX = "CCINSPECT_"
@@ -263,6 +264,7 @@ class Config(Block):
         {},
         description="Providers by name: new ones, and credentials, hosts and more for those that are built in.",
     )
+    hooks: HooksConfig = Field(default_factory=HooksConfig, description="Hooks that see, and may change, requests.")
     prices: dict[str, PriceConfig] = Field(
         {},
         description="Prices that come before the built-in list, by model: a name or a pattern like `claude-*`, "

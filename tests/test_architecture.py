@@ -27,7 +27,7 @@ FLOORS = {
 # These start a process that has to be fast or small.
 STANDARD_LIBRARY_ONLY = {"jail", "control", "errors", "paths"}
 # What may stand in the block `providers` is said where it is carried out.
-UPWARDS = {("config", room) for room in ("identity", "transform", "auth")}
+UPWARDS = {("config", room) for room in ("identity", "transform", "auth", "pipeline", "policy")}
 MITMPROXY_ROOMS = {"addons", "daemon"}
 
 

@@ -23,12 +23,20 @@ from ccinspect.auth.permission import TOKEN_HEADER, refusal
 from ccinspect.auth.resolver import Credentials
 from ccinspect.auth.sentinel import Sentinel, apply, find_sentinel
 from ccinspect.errors import CcinspectError, CredentialsError
+from ccinspect.identity.tags import PREFIX
+from ccinspect.pipeline.context import Refusal
+from ccinspect.pipeline.declaration import Stage
 from ccinspect.pipeline.message import Facts, Headers, Outgoing
+from ccinspect.pipeline.overrides import HEADER as HOOKS_HEADER
+from ccinspect.pipeline.overrides import parse_overrides
+from ccinspect.pipeline.pipeline import Pipeline
+from ccinspect.pipeline.records import HookRecord
 from ccinspect.transform.answers import Answer, denied, failed
 from ccinspect.transform.destinations import Destination
 from ccinspect.transform.fallbacks import Attempts, NextTarget, Retry
 from ccinspect.transform.headers import DIAGNOSTICS, diagnostics_header
-from ccinspect.transform.request import Translated, Untranslatable, read_model, redirect_request, translate_request
+from ccinspect.transform.redirect import read_model, redirect_request
+from ccinspect.transform.request import Translated, Untranslatable, translate_request
 from ccinspect.transform.response import ResponseTranslator, StreamTranslator
 from ccinspect.transform.routes import Decision, Router
 from ccinspect.transform.settings import Fallbacks
@@ -49,6 +57,7 @@ class Plan:
 
     router: Router
     credentials: Credentials
+    pipeline: Pipeline
     ports: frozenset[int] = frozenset()
     """Of our own listeners, whose pages are no strangers."""
     token: str | None = None
@@ -59,9 +68,14 @@ class Plan:
         return known.settings.fallbacks if known and known.settings else None
 
     @property
+    def has_hooks(self) -> bool:
+        return any(plan.steps for plan in self.pipeline.plans.values())
+
+    @property
     def is_idle(self) -> bool:
         """Nothing but a sentinel can change a request."""
-        return not self.router.rules and not any(map(self.fallbacks_of, self.router.destinations.known))
+        falls_back = any(map(self.fallbacks_of, self.router.destinations.known))
+        return not (self.router.rules or self.has_hooks or falls_back)
 
 
 class Changes:
@@ -135,7 +149,12 @@ class Change:
         self._captured = captured
         self._sentinel = sentinel
         self._client = outgoing_of(captured)
+        """As the client sent it."""
+        self._asked = self._client
+        """As the inbound hooks left it."""
         self._facts = facts
+        self._overrides = parse_overrides(",".join(self._client.headers.get_all(HOOKS_HEADER)))
+        self._hooks: list[HookRecord] = []
         snapshot = captured.metadata.get("ccinspect.client_request")
         self.exchange = Exchange(snapshot or request_record(captured.request))
         self.answered = False
@@ -154,7 +173,9 @@ class Change:
 
     def is_wanted(self) -> bool:
         """Whether anything may be done to this request."""
-        if self._sentinel is not None or self._plan.router.needs_body(self._facts, self._client):
+        if self._sentinel is not None or self._plan.has_hooks:
+            return True
+        if self._plan.router.needs_body(self._facts, self._client):
             return True
         return self._guess().action != "none" or self._fallback_settings(self._facts.provider) is not None
 
@@ -162,6 +183,8 @@ class Change:
         """Whether the request must be there whole before anything can be sent."""
         if not _may_have_body(self._captured.request):
             return False
+        if self._plan.pipeline.needs_body(self._facts, self._client, self._overrides):
+            return True
         if self._plan.router.needs_body(self._facts, self._client) or self._sentinel is not None:
             # What carries a credential is sent again with a new one when that was refused.
             return True
@@ -185,7 +208,11 @@ class Change:
         try:
             if self.exchange.reads_request:
                 self._client = replace(self._client, body=read_body(self._captured.request))
+            self._asked = await self._through("inbound", self._client, self._facts)
             await self._prepare()
+        except Refusal as refusal:
+            answer = failed(self._facts.dialect, refusal.kind, refusal.message, refusal.retry_after, refusal.status)
+            self._refuse(answer, refusal.message, f"hook {refusal.hook}")
         except Untranslatable as error:
             self._diagnostics = list(error.diagnostics)
             self._refuse(error.answer, error.message, "translation")
@@ -195,7 +222,7 @@ class Change:
             self._refuse(denied(self._facts.dialect, 502, _told(error)), _told(error), "rule")
 
     async def _prepare(self) -> None:
-        router, facts, client = self._plan.router, self._facts, self._client
+        router, facts, client = self._plan.router, self._facts, self._asked
         model = await self._in_thread(read_model, client, facts.dialect)
         decision = router.route(facts, client, model)
         if decision.action == "deny":
@@ -238,7 +265,7 @@ class Change:
 
     async def _make(self, decision: Decision) -> None:
         """Turn the client's request into the one that the decision wants, and put it into the flow."""
-        client, dialect, destination = self._client, self._facts.dialect, decision.destination
+        client, dialect, destination = self._asked, self._facts.dialect, decision.destination
         translated: Translated | None = None
         self._diagnostics = []
         if destination is None:
@@ -249,8 +276,8 @@ class Change:
             self._diagnostics = list(translated.diagnostics)
         else:
             out = await self._in_thread(redirect_request, client, dialect, destination)
-        out.headers.remove(TOKEN_HEADER)
         self._decision, self._translated = decision, translated
+        out = await self._through("outbound", out, self._facts_at(destination, translated))
         await self._authenticate(out, destination)
         self._translator = (
             ResponseTranslator(translated.client, self._diagnostics, now=time.time(), unique=self._facts.flow_id)
@@ -260,7 +287,31 @@ class Change:
         self._send_this(out)
         self.record()
 
+    def _facts_at(self, destination: Destination | None, translated: Translated | None) -> Facts:
+        """The facts of the request as it goes out."""
+        provider = destination.provider if destination else self._facts.provider
+        dialect = translated.client.upstream if translated else self._facts.dialect
+        return replace(self._facts, provider=provider, dialect=dialect)
+
+    async def _through(self, stage: Stage, outgoing: Outgoing, facts: Facts) -> Outgoing:
+        """Send the request through the hooks of a stage. Raises Refusal and CredentialsError."""
+        pipeline = self._plan.pipeline
+        if not pipeline.plans[stage].steps:
+            return outgoing
+        result = await pipeline.run(stage, outgoing, facts, self._overrides, self._hooks)
+        self._facts = replace(self._facts, session=result.session)
+        if result.notes:
+            self.exchange.changes.setdefault("notes", {}).update(result.notes)
+        if result.unknown:
+            self.exchange.changes["unknown_hooks"] = result.unknown
+        if result.refusal is not None:
+            raise result.refusal
+        return result.outgoing
+
     def _send_this(self, out: Outgoing) -> None:
+        if self.exchange.reads_request:
+            # The inspector has read and removed them by now.
+            out.headers.remove(*(name for name in out.headers if name.lower().startswith(PREFIX)))
         self._sent, self._sent_at = out, time.monotonic()
         apply_to(self._captured, out, self._client)
         self.exchange.client_body = self._captured.metadata.get(CLIENT_BODY)
@@ -333,7 +384,7 @@ class Change:
             return False
         self._renewed = False
         provider = verdict.provider or self._facts.provider or ""
-        decision = self._plan.router.to_provider(provider, self._facts, self._client, verdict.model)
+        decision = self._plan.router.to_provider(provider, self._facts, self._asked, verdict.model)
         if verdict.model is not None and decision.destination is not None and decision.destination.model is None:
             decision = replace(decision, destination=replace(decision.destination, model=verdict.model))
         if provider == self._facts.provider and decision.destination is not None:
@@ -416,6 +467,8 @@ class Change:
             ]
         if self._attempts:
             changes["attempts"] = self._attempts
+        if self._hooks:
+            changes["hooks"] = [hook.as_record() for hook in self._hooks]
 
     def _refuse(self, answer: Answer, message: str, by: str) -> None:
         self.exchange.changes["refused"] = {"by": by, "reason": message}

@@ -115,7 +115,7 @@ class Daemon:
         self.password = resolve_secret(inspector.web_password, "inspector.web_password")
         self.token = keep_token(paths.web_token)
         self.roots = roots.write_upstream_roots(paths.data_dir / "upstream-roots.pem", inspector.upstream_ca)
-        self.plan = build_plan(config, self.roots, self.ports.values())
+        self.plan = build_plan(config, paths.config_dir / "hooks", self.roots, self.ports.values())
         self.sources = Sources()
 
     async def run(self, pipe: ReadyPipe) -> None:
@@ -182,7 +182,7 @@ class Daemon:
         async def reload() -> dict[str, Any]:
             changed = await asyncio.to_thread(load_config, self.paths.config_file)
             providers = Providers(changed.identities)
-            plan = build_plan(changed, self.roots, self.ports.values())
+            plan = build_plan(changed, self.paths.config_dir / "hooks", self.roots, self.ports.values())
             facts.providers = providers
             changes.use(plan)
             analyst.reload(AnalysisOptions.from_config(changed))

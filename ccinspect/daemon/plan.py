@@ -11,6 +11,9 @@ from ccinspect.auth.resolver import Credentials
 from ccinspect.config import Config
 from ccinspect.daemon.secrets_at_start import resolve_secret
 from ccinspect.errors import ConfigError
+from ccinspect.hooks import BUILT_IN
+from ccinspect.pipeline.loading import Library
+from ccinspect.pipeline.pipeline import Pipeline
 from ccinspect.transform.destinations import Destinations
 from ccinspect.transform.problems import problems
 from ccinspect.transform.routes import Router
@@ -18,8 +21,9 @@ from ccinspect.transform.routes import Router
 logger = logging.getLogger("ccinspect.daemon")
 
 
-def build_plan(config: Config, roots: Path | None = None, ports: Iterable[int] = ()) -> Plan:
-    """Raises ConfigError for a rule or a fallback that cannot be carried out; doubts are logged."""
+def build_plan(config: Config, hooks: Path, roots: Path | None = None, ports: Iterable[int] = ()) -> Plan:
+    """`hooks` is the directory of the user's own. Raises ConfigError for a rule or a fallback that cannot be carried
+    out, and HookError; doubts are logged."""
     hosts = {name: one.hosts[0] for name, one in config.providers.items() if one.hosts and "*" not in one.hosts[0]}
     destinations = Destinations(config.providers, hosts)
     rules = config.inspector.transforms
@@ -32,6 +36,7 @@ def build_plan(config: Config, roots: Path | None = None, ports: Iterable[int] =
     return Plan(
         Router(rules, destinations),
         Credentials(sources, ca_file=roots),
+        Pipeline.load(config.hooks, Library(BUILT_IN, hooks)),
         frozenset(ports),
         resolve_secret(config.proxy.token, "proxy.token"),
     )

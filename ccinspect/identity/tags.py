@@ -28,8 +28,8 @@ MAX_DEPTH = 16
 """Nesting of the free-form context."""
 
 _KNOWN = ("project", "tags", "session", "context")
-# Belongs to the hooks, which read it from the request as it came.
-_ELSEWHERE = ("hooks",)
+# Read elsewhere, from the request as it came: by hooks, credentials and replays.
+_ELSEWHERE = ("hooks", "token", "parent", "upstream")
 
 
 @dataclass(frozen=True, slots=True)

@@ -316,3 +316,72 @@ class TestFallbacks:
         status, answer = ask(daemon, {**MESSAGES, "model": "error-400"})
         assert (status, answer["type"]) == (400, "error")
         assert len(provider.requests) == 1
+
+
+HOOKS = '''
+import asyncio, time
+from ccinspect.pipeline.declaration import hook
+
+@hook(reads=("body.model",), writes=("body.max_tokens",))
+def shorter(ctx):
+    ctx.json["max_tokens"] = 7
+
+@hook(writes=("headers.x-team",))
+async def team(ctx):
+    ctx.headers.set("x-team", "search")
+
+@hook(writes=("body",))
+def broken(ctx):
+    ctx.json["model"] = "lost"
+    raise ValueError("broken on purpose")
+
+@hook(writes=("body",))
+def hanging(ctx):
+    time.sleep(60)
+
+@hook(reads=("body",))
+def refusing(ctx):
+    ctx.refuse("permission", "not today")
+'''
+
+
+class TestHooks:
+    @pytest.fixture
+    def hooked(self, start_daemon: StartDaemon, tmp_path: Path) -> Any:
+        directory = tmp_path / "instance-0" / "hooks"
+        directory.mkdir(parents=True)
+        (directory / "mine.py").write_text(HOOKS)
+
+        def start(*names: str, **more: Any) -> Daemon:
+            return start_daemon(hooks={"inbound": [f"mine.{name}" for name in names], **more})
+
+        return start
+
+    def test_they_change_the_request_and_the_flow_says_so(self, hooked: Any, provider: Provider) -> None:
+        daemon = hooked("shorter", "team")
+        assert ask(daemon)[0] == 200
+        sent = json.dumps(MESSAGES).replace('"max_tokens": 50', '"max_tokens": 7')
+        assert bytes(provider.requests[0].content) == sent.encode()
+        assert provider.requests[0].header("x-team") == "search"
+        hooks = {hook["name"]: hook for hook in only_flow(daemon)["changes"]["hooks"]}
+        assert hooks["shorter"]["changed"] == [".max_tokens"]
+        assert hooks["team"]["changed"] == ["headers.x-team"]
+
+    def test_traffic_goes_on_whatever_they_do(self, hooked: Any, provider: Provider) -> None:
+        daemon = hooked("broken", "hanging", "team", timeout=0.5)
+        assert ask(daemon)[0] == 200
+        assert bytes(provider.requests[0].content) == json.dumps(MESSAGES).encode()
+        states = {hook["name"]: hook["state"] for hook in only_flow(daemon)["changes"]["hooks"]}
+        assert states == {"broken": "failed", "hanging": "timeout", "team": "ran"}
+
+    def test_one_can_refuse(self, hooked: Any, provider: Provider) -> None:
+        status, answer = ask(hooked("refusing"))
+        assert (status, answer["error"]["message"]) == (403, "not today")
+        assert not provider.requests
+
+    def test_a_request_can_skip_one(self, hooked: Any, provider: Provider) -> None:
+        daemon = hooked("shorter", "team")
+        assert ask(daemon, headers={**OWN, "x-ccinspect-hooks": "-shorter"})[0] == 200
+        assert bytes(provider.requests[0].content) == json.dumps(MESSAGES).encode()
+        assert provider.requests[0].header("x-team") == "search"
+        assert b"ccinspect" not in provider.requests[0].head
