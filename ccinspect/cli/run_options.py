@@ -98,7 +98,7 @@ class _Seen:
         self.values.setdefault(option, []).append(value)
 
     def last(self, option: str) -> str | None:
-        return self.values.get(option, [None])[-1]  # type: ignore[list-item]
+        return self.values.get(option, [None])[-1]
 
     def all(self, option: str) -> list[str]:
         return self.values.get(option, [])
