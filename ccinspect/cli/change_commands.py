@@ -14,7 +14,7 @@ from ccinspect.cli.usage import UsageMistake
 
 def register(flows: typer.Typer) -> None:
     """Add them to the group `flows`."""
-    for function in (compare, diff, export):
+    for function in (compare, diff, export, replay):
         flows.command()(function)
 
 
@@ -91,3 +91,34 @@ def export(
     from ccinspect.cli import export as writer
 
     writer.export(context.obj, flow, language.value, client=client, body_file=body_file)
+
+
+def replay(
+    context: typer.Context,
+    flow: options.FlowId,
+    model: Annotated[str | None, typer.Option("--model", metavar="MODEL", help="Ask for this model.")] = None,
+    provider: Annotated[
+        str | None,
+        typer.Option("--provider", metavar="NAME", help="Send it to a provider of the settings, with its `auth`."),
+    ] = None,
+    set: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="PATH=VALUE", help="Change the body, as 'messages[0].content=hello'; may be repeated."
+        ),
+    ] = None,
+    times: Annotated[int, typer.Option("--times", metavar="N", min=1, max=100, help="Send it so many times.")] = 1,
+    full: options.Full = False,
+    json: options.Json = False,
+) -> int:
+    """Send a request again, as its client sent it, through the daemon.
+
+    It is recorded as a flow of its own, whose `parent` is this one. With --times the answers stand beside each other
+    and beside the first, with tokens, money and time. Secrets are not in the store: a provider with `auth` in the
+    settings gets its own credential, for others it is taken from the environment (ANTHROPIC_API_KEY, ...).
+    """
+    from ccinspect.cli import replay as sending
+    from ccinspect.cli.replay_request import Wish
+
+    wish = Wish(model, provider, tuple(set or ()))
+    return sending.replay(context.obj, flow, wish, times, everything=full, as_json=json)

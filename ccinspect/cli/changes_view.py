@@ -59,12 +59,15 @@ def _route(route: Any) -> str:
     if not isinstance(route, dict):
         return _said(route)
     rule = route.get("rule")
-    where = "/".join(_said(route[key]) for key in ("provider", "model") if route.get(key))
+    destination = route.get("destination")
+    there = destination if isinstance(destination, dict) else route
+    where = "/".join(_said(there[key]) for key in ("provider", "model") if there.get(key))
     words = [
         f"rule {_said(rule)}:" if rule is not None else "",
         _said(route.get("action")),
-        f"to {where}" if where else "",
-        f"as {_said(route['dialect'])}" if route.get("dialect") else "",
+        f"to {where or _said(there['host'])}" if where or there.get("host") else "",
+        f"as {_said(there['dialect'])}" if there.get("dialect") else "",
+        _said(route.get("reason")),
     ]
     return " ".join(word for word in words if word)
 

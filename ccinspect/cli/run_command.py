@@ -38,6 +38,24 @@ def run(
         typer.Option(metavar="KEY=VALUE", help="A tag of this run; may be repeated. [env: CCINSPECT_TAGS=k=v,k2=v2]"),
     ] = None,
     name: Annotated[str | None, typer.Option(metavar="NAME", help="A name for this run.")] = None,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="HOST", help="Let it reach HOST[:PORT][/PATH] and nothing else; `*.HOST` too. May be repeated."
+        ),
+    ] = None,
+    deny: Annotated[
+        list[str] | None, typer.Option(metavar="HOST", help="Keep it from HOST[:PORT][/PATH]. May be repeated.")
+    ] = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Let it reach nothing but model servers on this machine.")
+    ] = False,
+    max_cost: Annotated[
+        str | None, typer.Option(metavar="DOLLARS", help="Refuse model calls once they came to so much: 5, 0.50.")
+    ] = None,
+    max_tokens: Annotated[
+        str | None, typer.Option(metavar="TOKENS", help="Refuse model calls once they took so many: 500k, 2M.")
+    ] = None,
 ) -> int:
     """Run a command and record what it sends.
 
@@ -58,6 +76,7 @@ def run(
             tags=tag or [],
             separated=_separated(sys.argv[1:], words),
             environ=os.environ,
+            restrictions=run_options.Restrictions.of(allow, deny, offline, max_cost, max_tokens),
         )
     except run_options.BadRunOptions as error:
         raise UsageMistake.of(context, str(error)) from error

@@ -7,18 +7,76 @@ comes to the same options or to a proper message. A test holds both to the same 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 type Mode = Literal["inspect", "base-url", "proxy"]
 
-FLAGS = ("--inspect", "-i", "--proxy")
-VALUES = ("--project", "--tag", "--name")
+FLAGS = ("--inspect", "-i", "--proxy", "--offline")
+VALUES = ("--project", "--tag", "--name", "--allow", "--deny", "--max-cost", "--max-tokens")
 
 
 class BadRunOptions(ValueError):
     """The options contradict each other or say nothing; its text is for the user."""
+
+
+@dataclass(frozen=True)
+class Restrictions:
+    """What a run may reach and spend, see docs/policy.md."""
+
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+    offline: bool = False
+    max_cost: str | None = None
+    """US dollars, a decimal number."""
+    max_tokens: int | None = None
+
+    @classmethod
+    def of(
+        cls,
+        allow: Iterable[str] | None,
+        deny: Iterable[str] | None,
+        offline: bool,
+        max_cost: str | None,
+        max_tokens: str | None,
+    ) -> Restrictions:
+        """Check what was given. Raises BadRunOptions."""
+        found = cls(tuple(allow or ()), tuple(deny or ()), offline)
+        if found.reach is not None:
+            from ccinspect.policy import rules
+
+            for option, texts in (("--allow", found.allow), ("--deny", found.deny)):
+                for text in texts:
+                    _checked(option, text, rules.parse)
+        if max_cost is None and max_tokens is None:
+            return found
+        from ccinspect.policy import amounts
+
+        cost = None if max_cost is None else format(_checked("--max-cost", max_cost, amounts.parse_dollars), "f")
+        tokens = None if max_tokens is None else _checked("--max-tokens", max_tokens, amounts.parse_tokens)
+        return replace(found, max_cost=cost, max_tokens=tokens)
+
+    @property
+    def reach(self) -> dict[str, Any] | None:
+        """What it may reach, as `run.start` wants it; None where nothing was said."""
+        if not (self.allow or self.deny or self.offline):
+            return None
+        return {"allow": list(self.allow), "deny": list(self.deny), "offline": self.offline}
+
+    @property
+    def budget(self) -> dict[str, Any] | None:
+        """What it may spend, as `run.start` wants it; None where nothing was said."""
+        if self.max_cost is None and self.max_tokens is None:
+            return None
+        return {"max_cost": self.max_cost, "max_tokens": self.max_tokens}
+
+
+def _checked[T](option: str, text: str, parse: Callable[[str], T]) -> T:
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise BadRunOptions(f"{option} {text}: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -28,23 +86,22 @@ class RunOptions:
     project: str | None = None
     name: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    restrictions: Restrictions = Restrictions()
 
 
 @dataclass
 class _Seen:
-    inspect: bool = False
-    proxy: bool = False
-    project: str | None = None
-    name: str | None = None
-    tags: list[str] = field(default_factory=list)
+    flags: set[str] = field(default_factory=set)
+    values: dict[str, list[str]] = field(default_factory=dict)
 
     def note(self, option: str, value: str) -> None:
-        if option == "--project":
-            self.project = value
-        elif option == "--name":
-            self.name = value
-        else:
-            self.tags.append(value)
+        self.values.setdefault(option, []).append(value)
+
+    def last(self, option: str) -> str | None:
+        return self.values.get(option, [None])[-1]
+
+    def all(self, option: str) -> list[str]:
+        return self.values.get(option, [])
 
 
 def build(
@@ -57,6 +114,7 @@ def build(
     tags: Iterable[str],
     separated: bool,
     environ: Mapping[str, str],
+    restrictions: Restrictions = Restrictions(),
 ) -> RunOptions:
     """Check what was parsed and fill in `CCINSPECT_PROJECT` and `CCINSPECT_TAGS` (`k=v,k2=v2`).
 
@@ -78,6 +136,7 @@ def build(
         project=project or environ.get("CCINSPECT_PROJECT") or None,
         name=name,
         tags=dict([_tag(text) for text in [*from_environment, *tags]]),
+        restrictions=restrictions,
     )
 
 
@@ -109,10 +168,8 @@ def parse_quickly(arguments: Sequence[str], environ: Mapping[str, str]) -> RunOp
         if word == "--":
             separated = True
             break
-        if word in ("--inspect", "-i"):
-            seen.inspect = True
-        elif word == "--proxy":
-            seen.proxy = True
+        if word in FLAGS:
+            seen.flags.add(word)
         elif name in VALUES and (equals or rest):
             seen.note(name, value if equals else rest.pop(0))
         else:
@@ -120,13 +177,20 @@ def parse_quickly(arguments: Sequence[str], environ: Mapping[str, str]) -> RunOp
     try:
         return build(
             rest,
-            inspect=seen.inspect,
-            proxy=seen.proxy,
-            project=seen.project,
-            name=seen.name,
-            tags=seen.tags,
+            inspect=bool(seen.flags & {"--inspect", "-i"}),
+            proxy="--proxy" in seen.flags,
+            project=seen.last("--project"),
+            name=seen.last("--name"),
+            tags=seen.all("--tag"),
             separated=separated,
             environ=environ,
+            restrictions=Restrictions.of(
+                seen.all("--allow"),
+                seen.all("--deny"),
+                "--offline" in seen.flags,
+                seen.last("--max-cost"),
+                seen.last("--max-tokens"),
+            ),
         )
     except BadRunOptions:
         return None

@@ -44,6 +44,8 @@ def execute(instance: Instance, options: RunOptions) -> int:
         ) from error
     # The run lives as long as this connection: the daemon takes the run's listener away when we die.
     with connect(instance) as client:
+        if options.mode != "inspect" and options.restrictions.reach is not None:
+            report("only what comes through ccinspect is held to --allow, --deny and --offline; with --inspect all is")
         answer = client.call(protocol.RUN_START, **describe(options, cwd, os.environ))
         status: int | None = None
         try:
@@ -96,6 +98,8 @@ def describe(options: RunOptions, cwd: str, environ: Mapping[str, str]) -> dict[
         "user": user,
         "pid": os.getpid(),
         "upstreams": upstreams if options.mode == "base-url" else {},
+        "policy": options.restrictions.reach,
+        "budget": options.restrictions.budget,
     }
 
 

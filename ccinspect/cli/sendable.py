@@ -88,11 +88,11 @@ def check_sendable(record: dict[str, Any], role: str) -> dict[str, Any]:
     return dict(message)
 
 
-def sendable(message: dict[str, Any], body: bytes) -> Sendable:
-    """The request `message` (a block of a flow record) with its body as on the wire."""
+def sendable(message: dict[str, Any], body: bytes, providers: Providers | None = None) -> Sendable:
+    """The request `message` (a block of a flow record) with its body as on the wire; `providers` name its key."""
     host = str(message.get("pretty_host") or message.get("host") or "").strip("[]")
     scheme = str(message.get("scheme") or "http")
-    maker = _Templates(key_variable(host, str(message.get("path") or "")))
+    maker = _Templates(_key_variable(host, message, providers or Providers()))
     headers = [(str(name), str(value)) for name, value in message.get("headers") or ()]
     return Sendable(
         method=str(message["method"]),
@@ -106,15 +106,11 @@ def sendable(message: dict[str, Any], body: bytes) -> Sendable:
     )
 
 
-def key_variable(host: str, path: str = "/", names: Providers | None = None) -> str:
+def _key_variable(host: str, message: dict[str, Any], providers: Providers) -> str:
     """The environment variable in which programs look for the key of the provider at `host`: `OPENAI_API_KEY`."""
-    match = (names or Providers()).match(host, path)
-    return variable_of(match.provider) if match else "API_KEY"
-
-
-def variable_of(provider: str) -> str:
-    """The same by the provider's name."""
-    return f"{re.sub(r'[^A-Z0-9]+', '_', provider.upper())}_API_KEY"
+    match = providers.match(host, str(message.get("path") or ""), port=message.get("port"))
+    name = re.sub(r"[^A-Z0-9]+", "_", match.provider.upper()) if match else ""
+    return f"{name}_API_KEY".removeprefix("_")
 
 
 def join(parts: Template) -> Template:

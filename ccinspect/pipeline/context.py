@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from ccinspect.pipeline.body import Body
 from ccinspect.pipeline.message import Facts, Fields, Headers, Outgoing
+from ccinspect.pipeline.services import NO_SERVICES, Services
 from ccinspect.wire.model import ErrorKind, Json
 
 
@@ -33,10 +34,11 @@ class Refusal(Exception):
 class State:
     """The request between two hooks. Its parts are replaced, never changed in place."""
 
-    __slots__ = ("body", "facts", "fields", "notes", "places", "session", "stage")
+    __slots__ = ("body", "facts", "fields", "notes", "places", "services", "session", "stage")
 
-    def __init__(self, stage: str, outgoing: Outgoing, facts: Facts) -> None:
+    def __init__(self, stage: str, outgoing: Outgoing, facts: Facts, services: Services = NO_SERVICES) -> None:
         self.stage = stage
+        self.services = services
         self.facts = facts
         self.places = (outgoing.method, outgoing.scheme, outgoing.host, outgoing.port, outgoing.path)
         self.fields: Fields = outgoing.headers.fields
@@ -59,9 +61,14 @@ class State:
 class Head:
     """What guards decide by: all that is known before the body was read."""
 
-    __slots__ = ("facts", "headers", "host", "method", "path", "port", "scheme", "session", "stage")
+    __slots__ = (
+        "facts", "headers", "host", "method", "params", "path", "port", "scheme", "services", "session", "stage",
+    )  # fmt: skip
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, params: Any) -> None:
+        self.services = state.services
+        self.params = params
+        """The hook's own, as configured."""
         self.facts = state.facts
         self.stage = state.stage
         self.method, self.scheme, self.host, self.port, self.path = state.places
@@ -76,10 +83,12 @@ class Context:
     raises or takes too long, nothing is.
     """
 
-    __slots__ = ("_json", "body", "facts", "notes", "request", "session", "stage", "start")
+    __slots__ = ("_json", "body", "facts", "notes", "request", "services", "session", "stage", "start")
 
     def __init__(self, state: State) -> None:
         self.stage = state.stage
+        self.services = state.services
+        """Parts of the daemon: `ctx.services.get(Credentials)`."""
         self.facts = state.facts
         """What is known of the flow from outside of the request."""
         self.request = state.outgoing()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from pydantic import BaseModel
 
@@ -21,7 +21,7 @@ Stage = Literal["inbound", "outbound"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 Function = Callable[..., Awaitable[None] | None]
 Guard = Callable[[Head], object]
-NeedsBody = bool | Callable[[Head, Any], object]
+NeedsBody = bool | Callable[[Head], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,8 @@ class Hook:
     """Whether the body must have been read for it."""
     inline: bool = False
     """It runs on the proxy's own event loop, because it never blocks and takes microseconds."""
+    fail_closed: bool = False
+    """When it fails, the request is refused instead of going on without it; and no request can skip it."""
     is_async: bool = False
     takes_params: bool = True
     doc: str = ""
@@ -59,15 +61,16 @@ def hook(
     stage: Stage | None = None,
     needs_body: NeedsBody | None = None,
     inline: bool = False,
+    fail_closed: bool = False,
     name: str | None = None,
 ) -> Callable[[Function], Hook]:
     """Declare a function as a hook: `fn(ctx, params)`, or `fn(ctx)` where it has no parameters; `async def` or `def`.
 
     `reads` and `writes` name parts of the request (`resources.py`); who writes a part runs before who reads it, and
     changes of other parts are not taken. `guard(head)` decides by what is known before the body was read. `needs_body`
-    is True when a part of the body is declared, unless said otherwise; a function `(head, params)` decides each time.
+    is True when a part of the body is declared, unless said otherwise; a function of the head decides each time.
     `inline` is for hooks that only look at headers and the like: a plain function otherwise runs in a thread, a
-    coroutine in a loop apart from the proxy's.
+    coroutine in a loop apart from the proxy's. `fail_closed` is for hooks that keep something in.
 
     Raises HookError when the declaration makes no sense.
     """
@@ -89,6 +92,7 @@ def hook(
             stage=stage,
             needs_body=touches_body if needs_body is None else needs_body,
             inline=inline,
+            fail_closed=fail_closed,
             is_async=inspect.iscoroutinefunction(function),
             takes_params=_takes_params(function, called),
             doc=inspect.cleandoc(function.__doc__ or "").partition("\n\n")[0].replace("\n", " "),

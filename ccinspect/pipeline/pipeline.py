@@ -13,6 +13,7 @@ from ccinspect.pipeline.order import Plan, Step, make_plan
 from ccinspect.pipeline.overrides import NO_OVERRIDES, Overrides
 from ccinspect.pipeline.records import HookRecord, StageResult
 from ccinspect.pipeline.running import StageRun, wanted
+from ccinspect.pipeline.services import NO_SERVICES, Services
 from ccinspect.pipeline.settings import HooksConfig
 from ccinspect.pipeline.workers import Workers
 
@@ -20,21 +21,22 @@ from ccinspect.pipeline.workers import Workers
 class Pipeline:
     """Used on one event loop at a time."""
 
-    def __init__(self, steps: dict[Stage, Sequence[Step]], threads: int = 16) -> None:
+    def __init__(self, steps: dict[Stage, Sequence[Step]], threads: int = 16, services: Services = NO_SERVICES) -> None:
         """Raises HookError when hooks wait for each other."""
         self.plans: dict[Stage, Plan] = {stage: make_plan(stage, steps.get(stage, ())) for stage in STAGES}
         self.names = {step.name for plan in self.plans.values() for step in plan.steps}
         self.names |= {name.partition("#")[0] for name in self.names}
+        self._services = services
         self._workers = Workers(threads)
         self._loop = HooksLoop()
 
     @classmethod
-    def load(cls, config: HooksConfig, library: Library) -> Pipeline:
+    def load(cls, config: HooksConfig, library: Library, services: Services = NO_SERVICES) -> Pipeline:
         """Find and order the configured hooks. Raises HookError."""
         steps: dict[Stage, Sequence[Step]] = {
             stage: steps_of(stage, getattr(config, stage), library, config.timeout) for stage in STAGES
         }
-        return cls(steps, config.threads)
+        return cls(steps, config.threads, services)
 
     def needs_body(
         self, facts: Facts, outgoing: Outgoing, overrides: Overrides = NO_OVERRIDES, stages: Sequence[Stage] = STAGES
@@ -43,7 +45,7 @@ class Pipeline:
         for stage in stages:
             plan = self.plans[stage]
             if plan.steps:
-                state = State(stage, outgoing, facts)
+                state = State(stage, outgoing, facts, self._services)
                 if any(_needs_body(step, state, overrides) for step in plan.steps):
                     return True
         return False
@@ -66,9 +68,9 @@ class Pipeline:
         plan = self.plans[stage]
         if not plan.steps:
             return StageResult(outgoing, facts.session, records, unknown=unknown)
-        run = StageRun(plan, State(stage, outgoing, facts), overrides, records, self._workers, self._loop)
+        state = State(stage, outgoing, facts, self._services)
+        run = StageRun(plan, state, overrides, records, self._workers, self._loop)
         refusal = await run.go()
-        state = run.state
         changed = state.differs_from(outgoing)
         left = state.outgoing() if changed else outgoing
         return StageResult(left, state.session, records, refusal, state.notes, unknown, changed)
@@ -82,12 +84,12 @@ class Pipeline:
 def _needs_body(step: Step, state: State, overrides: Overrides) -> bool:
     """Errors of guards are told when the hook's turn comes."""
     hook = step.hook
-    said = wanted(step.name, overrides)
+    said = wanted(step, overrides)
     if hook.needs_body is False or said is False:
         return False
     try:
-        if not said and hook.guard is not None and not hook.guard(Head(state)):
+        if not said and hook.guard is not None and not hook.guard(Head(state, step.params)):
             return False
-        return bool(hook.needs_body(Head(state), step.params)) if callable(hook.needs_body) else True
+        return bool(hook.needs_body(Head(state, step.params))) if callable(hook.needs_body) else True
     except (Exception, SystemExit):
         return False

@@ -15,14 +15,17 @@ from ccinspect.pipeline.order import Plan, Step
 from ccinspect.pipeline.overrides import Overrides
 from ccinspect.pipeline.records import HookRecord, HookState, describe_error
 from ccinspect.pipeline.workers import NoThread, Outcome, TimedOut, Workers
+from ccinspect.wire.model import ErrorKind
 
 
-def wanted(name: str, overrides: Overrides) -> bool | None:
-    """What a request says of a hook; `name#2` also goes by `name`."""
+def wanted(step: Step, overrides: Overrides) -> bool | None:
+    """What a request says of a hook; `name#2` also goes by `name`. Hooks that keep something in are not skipped."""
     if not overrides.wanted:
         return None
-    said = overrides.wanted.get(name)
-    return overrides.wanted.get(name.partition("#")[0]) if said is None else said
+    said = overrides.wanted.get(step.name)
+    if said is None:
+        said = overrides.wanted.get(step.name.partition("#")[0])
+    return None if said is False and step.hook.fail_closed else said
 
 
 class StageRun:
@@ -82,18 +85,18 @@ class StageRun:
     def _begin(self, index: int) -> None:
         step, hook = self.plan.steps[index], self.plan.steps[index].hook
         started = time.perf_counter()
-        said = wanted(step.name, self.overrides)
+        said = wanted(step, self.overrides)
         if said is False:
             return self._record(index, "skipped", started, "the request asked for that")
         try:
-            if not said and hook.guard is not None and not hook.guard(Head(self.state)):
+            if not said and hook.guard is not None and not hook.guard(Head(self.state, step.params)):
                 return self._record(index, "skipped", started, None)
             needs_body = hook.needs_body
             if callable(needs_body):
-                needs_body = bool(needs_body(Head(self.state), step.params))
+                needs_body = bool(needs_body(Head(self.state, step.params)))
         except (Exception, SystemExit) as error:
             told = describe_error(error, self.state.fields)
-            return self._record(index, "failed", started, f"its guard failed: {told}")
+            return self._failed(index, "failed", started, f"its guard failed: {told}")
         if needs_body and self.state.body is None:
             return self._record(index, "skipped", started, "the body was not read")
         context = Context(self.state)
@@ -102,7 +105,7 @@ class StageRun:
         try:
             future = self._submit(step, context)
         except NoThread as error:
-            return self._record(index, "skipped", started, str(error))
+            return self._failed(index, "skipped", started, str(error))
         self.running[future] = (index, context, started)
         return None
 
@@ -135,10 +138,19 @@ class StageRun:
             self.refusal = self.refusal or error
             return self._record(index, "refused", started, error.message[:300])
         if isinstance(error, NoThread):
-            return self._record(index, "skipped", started, str(error))
+            return self._failed(index, "skipped", started, str(error))
         if isinstance(error, TimedOut):
-            return self._record(index, "timeout", started, f"it took more than {step.timeout:g} s")
-        return self._record(index, "failed", started, describe_error(error, self.state.fields))
+            return self._failed(index, "timeout", started, f"it took more than {step.timeout:g} s")
+        return self._failed(index, "failed", started, describe_error(error, self.state.fields))
+
+    def _failed(self, index: int, state: HookState, started: float, error: str) -> None:
+        self._record(index, state, started, error)
+        step = self.plan.steps[index]
+        if step.hook.fail_closed and self.refusal is None:
+            self.refusal = Refusal(
+                ErrorKind.SERVER, f"ccinspect did not send this request: its hook {step.name} could not do its work"
+            )
+            self.refusal.hook = step.name
 
     def _record(
         self, index: int, state: HookState, started: float, error: str | None, changes: Changes | None = None

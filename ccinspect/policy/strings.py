@@ -105,7 +105,7 @@ class Texts:
     def __init__(self, data: bytes) -> None:
         self.body = Body.of(data)
         self.json = is_json(self.body.text)
-        self.texts = [_inside(token) for token in _TOKENS.findall(self.body.text)] if self.json else [self.body.text]
+        self.texts = _insides(_TOKENS.findall(self.body.text)) if self.json else [self.body.text]
         self.joined = "\n".join(self.texts)
         """All of them, with a line end between two."""
         self.starts = [0, *accumulate(len(text) + 1 for text in self.texts)][:-1]
@@ -126,6 +126,12 @@ class Texts:
     def at(self, place: int) -> int:
         """Which text stands at a place in `joined`."""
         return bisect_right(self.starts, place) - 1
+
+
+def _insides(tokens: list[str]) -> list[str]:
+    # Most need no function call. Only the last string can be without its end.
+    found = [token[1:-1] if token[0] == '"' and "\\" not in token else _inside(token) for token in tokens]
+    return [*found[:-1], *map(_inside, tokens[-1:])]
 
 
 def _inside(token: str) -> str:

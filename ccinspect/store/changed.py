@@ -13,6 +13,8 @@ from ccinspect.store.record import Record, part, text_of
 
 PREFIX = re.compile(r"^/r/[0-9a-z]+/[a-z0-9-]+(?=[/?]|$)")
 """What a run's base URL puts before the path (`addons/reverse_routing.py`)."""
+UNROUTED = (None, "none", "passthrough")
+"""Values of `changes.route.action` that leave a request where it goes by itself."""
 _ADDRESSING = ("host", "proxy-authorization", "proxy-connection")
 _OURS = "x-ccinspect-"
 
@@ -36,7 +38,7 @@ def own_path(message: dict[str, Any]) -> str:
 
 def _says_so(changes: dict[str, Any]) -> bool:
     route = changes.get("route")
-    if isinstance(route, dict) and route.get("action") not in (None, "passthrough"):
+    if isinstance(route, dict) and route.get("action") not in UNROUTED:
         return True
     hooks, attempts = changes.get("hooks"), changes.get("attempts")
     if any(isinstance(hook, dict) and hook.get("changed") for hook in (hooks if isinstance(hooks, list) else ())):

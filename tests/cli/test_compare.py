@@ -22,7 +22,12 @@ CHANGES = {
         {"name": "verbose_mode", "stage": "outbound", "state": "ran", "ms": 0.21, "changed": ["anthropic-beta"]},
         {"name": "mine", "stage": "inbound", "state": "failed", "ms": 1500, "changed": [], "error": "boom"},
     ],
-    "route": {"rule": 2, "action": "transform", "provider": "openai", "model": "gpt-5", "dialect": "openai_chat"},
+    "route": {
+        "rule": 2,
+        "action": "transform",
+        "destination": {"provider": "openai", "host": "api.openai.com", "model": "gpt-5", "dialect": "openai_chat"},
+        "reason": None,
+    },
     "credentials": "openai",
     "attempts": [
         {"provider": "openai", "model": "gpt-5", "status": 529, "ms": 100, "error": "overloaded"},

@@ -11,7 +11,7 @@ import typer
 from ccinspect.cli import main, run_options
 from ccinspect.cli.app import build_app, run_app
 from ccinspect.cli.instance import Instance
-from ccinspect.cli.run_options import RunOptions, parse_quickly
+from ccinspect.cli.run_options import Restrictions, RunOptions, parse_quickly
 from ccinspect.errors import CcinspectError
 
 GOOD: list[tuple[list[str], RunOptions]] = [
@@ -28,6 +28,13 @@ GOOD: list[tuple[list[str], RunOptions]] = [
     (["-i", "npm", "test", "--", "-i"], RunOptions("inspect", ("npm", "test", "--", "-i"))),
     (["--", "--", "c"], RunOptions("base-url", ("--", "c"))),
     (["--", ""], RunOptions("base-url", ("",))),
+    (["-i", "--offline", "--", "c"], RunOptions("inspect", ("c",), restrictions=Restrictions(offline=True))),
+    (["-i", "--allow", "*.a.com:443", "--allow=b.com/v1", "--deny", "10.0.0.0/8", "--", "c"],
+     RunOptions("inspect", ("c",), restrictions=Restrictions(("*.a.com:443", "b.com/v1"), ("10.0.0.0/8",)))),
+    (["--max-cost", "$5", "--max-tokens=1.5M", "--", "c"],
+     RunOptions("base-url", ("c",), restrictions=Restrictions(max_cost="5", max_tokens=1_500_000))),
+    (["--max-cost", "1", "--max-cost", "0.50", "--", "c"],
+     RunOptions("base-url", ("c",), restrictions=Restrictions(max_cost="0.50"))),
 ]  # fmt: skip
 
 BAD: list[tuple[list[str], str]] = [
@@ -40,6 +47,12 @@ BAD: list[tuple[list[str], str]] = [
     (["--tag", "novalue", "--", "c"], "KEY=VALUE"),
     (["--tag", "=x", "--", "c"], "KEY=VALUE"),
     (["--inspct", "--", "c"], "no such option"),
+    (["--allow", "https://a.com", "--", "c"], "leave out `https://`"),
+    (["--deny", "a b", "--", "c"], "--deny a b"),
+    (["--max-cost", "0", "--", "c"], "above 0"),
+    (["--max-cost", "lots", "--", "c"], "--max-cost lots"),
+    (["--max-tokens", "2.5", "--", "c"], "whole number"),
+    (["claude", "--offline"], "put `--` before the command"),
     (["--project"], "requires an argument"),
 ]
 

@@ -17,6 +17,7 @@ from ccinspect.pipeline.declaration import Hook, hook
 from ccinspect.pipeline.overrides import parse_overrides
 from ccinspect.pipeline.pipeline import Pipeline
 from ccinspect.pipeline.records import HookRecord
+from ccinspect.pipeline.services import Services
 from tests.pipeline.running import FACTS, request, run, states, steps
 
 WAYS = ["thread", "loop", "inline", "inline coroutine"]
@@ -291,7 +292,7 @@ def test_the_body_is_needed_only_by_those_that_may_run() -> None:
         lambda ctx: None
     )
     heads_only = hook(name="heads", reads=("headers",))(lambda ctx: None)
-    asks = hook(name="asks", reads=("body",), needs_body=lambda head, params: head.path == "/b")(lambda ctx: None)
+    asks = hook(name="asks", reads=("body",), needs_body=lambda head: head.path == "/b")(lambda ctx: None)
     broken = hook(name="broken", reads=("body",), guard=lambda head: 1 / 0 > 0)(lambda ctx: None)
     pipeline = Pipeline({"inbound": steps([reads_body, heads_only, broken]), "outbound": steps([asks])})
     assert not pipeline.needs_body(FACTS, request())
@@ -380,3 +381,41 @@ def test_a_hook_that_keeps_its_context_changes_nothing_later() -> None:
     later = hook(name="later", reads=("body",), writes=("headers.x",))(lambda ctx: kept[0].json["a"].update(b=2))
     result = run(hook(name="keep", writes=("body",))(keep), later, outgoing=request({"a": {}}))
     assert json.loads(result.outgoing.body or b"") == {"a": {"b": 1}}
+
+
+def test_services_are_found_by_their_class() -> None:
+    seen: list[object] = []
+    it = hook(name="it", guard=lambda head: head.services.get(Params).name == "service")(
+        lambda ctx: seen.append((ctx.services.get(Params), ctx.services.find(Pipeline)))
+    )
+    service = Params(name="service")
+    pipeline = Pipeline({"inbound": steps([it])}, services=Services(service))
+    assert states(asyncio.run(pipeline.run("inbound", request(), FACTS))) == {"it": "ran"}
+    pipeline.close()
+    assert seen == [(service, None)]
+    assert states(run(it)) == {"it": "failed"}
+
+
+@pytest.mark.parametrize("failure", ["raises", "hangs", "nonsense", "guard"])
+def test_a_hook_that_keeps_something_in_fails_closed(failure: str) -> None:
+    gate = threading.Event()
+
+    def keep(ctx: Context) -> None:
+        if failure == "raises":
+            raise ValueError
+        if failure == "hangs":
+            gate.wait()
+        ctx.headers.add("\r\n", "")
+
+    keeping = hook(
+        name="keeps",
+        writes=("headers",),
+        fail_closed=True,
+        guard=lambda head: head.nothing if failure == "guard" else True,  # type: ignore[attr-defined]
+    )(keep)
+    after = hook(name="after", reads=("headers",))(lambda ctx: None)
+    result = run(keeping, after, timeout=0.05, overrides=parse_overrides("-keeps"))
+    gate.set()
+    assert states(result) == {"keeps": "timeout" if failure == "hangs" else "failed", "after": "skipped"}
+    assert result.refusal is not None
+    assert (result.refusal.kind, result.refusal.hook) == ("server", "keeps")
