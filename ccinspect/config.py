@@ -23,6 +23,7 @@ from ccinspect.errors import ConfigError
 from ccinspect.identity.providers import Providers
 from ccinspect.identity.settings import ProviderSettings
 from ccinspect.pipeline.settings import HooksConfig
+from ccinspect.policy.settings import BudgetConfig, PolicyConfig, RedactConfig
 from ccinspect.transform.settings import TransformRule, Upstream
 
 ENV_PREFIX = "CCINSPECT_"
@@ -263,6 +264,11 @@ class Config(Block):
     providers: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")], ProviderConfig] = Field(
         {},
         description="Providers by name: new ones, and credentials, hosts and more for those that are built in.",
+    )
+    policy: PolicyConfig = Field(default_factory=PolicyConfig, description="What may leave this machine.")
+    budgets: list[BudgetConfig] = Field([], description="How much may be spent, by run or by day.")
+    redact: list[RedactConfig] = Field(
+        [], description="What is looked for in bodies, and what is done about it."
     )
     hooks: HooksConfig = Field(default_factory=HooksConfig, description="Hooks that see, and may change, requests.")
     prices: dict[str, PriceConfig] = Field(

@@ -17,6 +17,7 @@ from mitmproxy.websocket import WebSocketMessage
 
 from ccinspect.addons import hints, records
 from ccinspect.addons.capture import Capture, Sink
+from ccinspect.addons.egress import POLICY
 from ccinspect.addons.exchange import Exchange
 from ccinspect.addons.sources import Listener, Sources
 from ccinspect.addons.who import Who, has_tags, take_tags
@@ -53,6 +54,7 @@ class Inspector:
 
     def client_disconnected(self, client: connection.Client) -> None:
         state = self.connections.pop(client.id, None)
+        self.sources.connection_runs.pop(client.id, None)
         if state is None:
             return
         for flow_id in list(state.open_flows):
@@ -229,6 +231,8 @@ class Inspector:
             state.open_flows.discard(captured.id)
         if captured.error:
             hint = hints.hint_for(captured.error.msg)
+        if policy := captured.metadata.get(POLICY):
+            capture.changes = {**(capture.changes or {}), "policy": policy}
         record = capture.record("error" if captured.error else "complete", response, hint)
         bodies = capture.finish_bodies()
         self.recorder.put({"kind": "flow_ended", "flow": record, **bodies})

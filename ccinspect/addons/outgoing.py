@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mitmproxy import http
+from mitmproxy import connection, http
 
 from ccinspect.addons.sources import Sources
 from ccinspect.identity.agents import detect_agent
@@ -23,10 +23,17 @@ class FactFinder:
         self.sources = sources
         self.providers = providers
 
+    def run_of(self, captured: http.HTTPFlow) -> str | None:
+        """The run a request belongs to: by its path's prefix, its listener, or its connection's credentials."""
+        return captured.metadata.get("ccinspect.run") or self.run_of_client(captured.client_conn)
+
+    def run_of_client(self, client: connection.Client) -> str | None:
+        return self.sources.of(client).run or self.sources.connection_runs.get(client.id)
+
     def of(self, captured: http.HTTPFlow) -> Facts:
         request = captured.request
         listener = self.sources.of(captured.client_conn)
-        run = captured.metadata.get("ccinspect.run") or listener.run
+        run = self.run_of(captured)
         record = self.sources.run_records.get(run or "", {})
         fields = request.headers.fields
         match = self.providers.match(

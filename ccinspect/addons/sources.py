@@ -10,6 +10,8 @@ from urllib.parse import SplitResult, urlsplit
 
 from mitmproxy.connection import Client
 
+from ccinspect.policy.egress import Egress
+
 Kind = Literal["reverse", "wireguard", "proxy"]
 
 
@@ -59,6 +61,10 @@ class Sources:
     """Run id -> password of its proxy credentials."""
     run_records: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Run id -> its record (docs/architecture.md), of live runs."""
+    run_egress: dict[str, Egress] = field(default_factory=dict)
+    """Run id -> what it may reach, of live runs that have rules of their own."""
+    connection_runs: dict[str, str] = field(default_factory=dict)
+    """Client connection's id -> run, where proxy credentials have told it; of open connections."""
     supervisors: dict[str, int] = field(default_factory=dict)
     """Run id -> process id of its supervisor, of live runs."""
 
@@ -66,6 +72,11 @@ class Sources:
         """Find the listener a client connected to. Our listeners always name their port in the mode."""
         mode = client.proxy_mode
         return self.listeners.get((mode.type_name, mode.custom_listen_port or 0), Listener("proxy"))
+
+    def note_credentials(self, client: Client, header: str) -> None:
+        """Remember the run that a `Proxy-Authorization` value names for its connection."""
+        if run := self.run_of_credentials(header):
+            self.connection_runs[client.id] = run
 
     def run_of_credentials(self, header: str) -> str | None:
         """Check a `Proxy-Authorization` value; None when it is not that of a live run."""

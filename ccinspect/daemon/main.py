@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from mitmproxy.utils import asyncio_utils
@@ -19,11 +20,13 @@ from ccinspect.addons import fidelity, resending
 from ccinspect.addons.bounded_view import BoundedView
 from ccinspect.addons.changes import Changes
 from ccinspect.addons.connect_to import ConnectTo, Target, parse_connect_to
+from ccinspect.addons.egress import EgressGuard
 from ccinspect.addons.inspector import Inspector
 from ccinspect.addons.outgoing import FactFinder
 from ccinspect.addons.plain_http2 import PlainHttp2
 from ccinspect.addons.reverse_routing import ReverseRouting
 from ccinspect.addons.sources import Listener, Origin, Sources
+from ccinspect.addons.spending import Spending
 from ccinspect.addons.who import Who
 from ccinspect.analysis.options import AnalysisOptions
 from ccinspect.config import Config, load_config
@@ -38,10 +41,13 @@ from ccinspect.daemon.plan import build_plan
 from ccinspect.daemon.ports import claim_port, release_ports
 from ccinspect.daemon.runs import Runs
 from ccinspect.daemon.secrets_at_start import keep_token, resolve_secret
+from ccinspect.daemon.spent import read_spent
 from ccinspect.daemon.status import build_status, lasting_warnings
 from ccinspect.errors import ConfigError, DaemonRunning, PortBusy
 from ccinspect.identity.providers import Providers
 from ccinspect.paths import Paths, make_private_dir
+from ccinspect.policy.budgets import Ledger
+from ccinspect.policy.egress import Egress
 from ccinspect.store.options import StoreOptions
 from ccinspect.store.recorder import Recorder
 
@@ -160,8 +166,23 @@ class Daemon:
         recording = Inspector(recorder, self.sources, who, publish)
         facts = FactFinder(self.sources, self.providers)
         changes = Changes(facts, self.plan)
+        guard = EgressGuard(self.sources, facts, self._egress(self.config))
+        ledger = Ledger(tuple(entry.budget() for entry in self.config.budgets))
+
+        async def settle(seconds: float) -> None:
+            await recorder.flush(seconds)
+            await analyst.flush(seconds)
+
+        spending = Spending(facts, ledger, settle, partial(read_spent, self.paths.store_dir))
         master.insert_addons(
-            PlainHttp2(), ReverseRouting(self.sources), changes, ConnectTo(self.sources, self.targets), who, recording
+            PlainHttp2(),
+            ReverseRouting(self.sources),
+            guard,
+            spending,
+            changes,
+            ConnectTo(self.sources, self.targets),
+            who,
+            recording,
         )
         master.addons.add(BoundedView(master.view, inspector.view.max_flows, inspector.view.max_bytes))
         listeners = Listeners(master.proxyserver, self.sources, self.paths.runtime_dir)
@@ -174,6 +195,8 @@ class Daemon:
             self.ports,
             roots.system_bundle(),
             recording.take_count,
+            guard,
+            ledger,
         )
 
         async def status() -> dict[str, Any]:
@@ -183,7 +206,9 @@ class Daemon:
             changed = await asyncio.to_thread(load_config, self.paths.config_file)
             providers = Providers(changed.identities)
             plan = build_plan(changed, self.paths.config_dir / "hooks", self.roots, self.ports.values())
-            facts.providers = providers
+            egress = self._egress(changed)
+            facts.providers, guard.general = providers, egress
+            ledger.budgets = tuple(entry.budget() for entry in changed.budgets)
             changes.use(plan)
             analyst.reload(AnalysisOptions.from_config(changed))
             return {"providers": len(changed.providers), "prices": len(changed.prices)}
@@ -220,6 +245,11 @@ class Daemon:
             await listeners.close_all()
             await master.done()
             await analyst.close()
+
+    def _egress(self, config: Config) -> Egress:
+        """What the configuration lets leave; offline, our own listeners and local models can still be reached."""
+        targets = [port for port, _ in self.target_ports]
+        return Egress.of(config.policy, [*self.ports.values(), *targets, *config.jail.model_ports])
 
     def _status(
         self, listeners: Listeners, runs: Runs, recorder: Recorder, analyst: AnalystProcess, web_url: str

@@ -8,15 +8,18 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from ccinspect.addons.egress import EgressGuard
 from ccinspect.addons.sources import BaseUrlRun, Listener, Origin, Sources
 from ccinspect.config import Config
 from ccinspect.daemon.base_urls import base_url_environment
 from ccinspect.daemon.listeners import Listeners
 from ccinspect.errors import ControlError
 from ccinspect.paths import Paths
+from ccinspect.policy.budgets import Ledger
 from ccinspect.store.recorder import Recorder
 
 logger = logging.getLogger("ccinspect.runs")
@@ -51,6 +54,8 @@ class Runs:
         own_ports: dict[str, int],
         system_bundle: Path,
         take_count: Callable[[str], int],
+        guard: EgressGuard,
+        ledger: Ledger,
     ) -> None:
         self._config = config
         self._paths = paths
@@ -60,6 +65,8 @@ class Runs:
         self._own_ports = own_ports
         self._system_bundle = system_bundle
         self._take_count = take_count
+        self._guard = guard
+        self._ledger = ledger
         self.live: dict[str, Run] = {}
 
     async def start(self, params: dict[str, Any]) -> dict[str, Any]:
@@ -83,6 +90,7 @@ class Runs:
             "ca_cert": str(self._paths.ca_cert),
             "host_bundle": str(self._system_bundle),
         }
+        self._limit(run_id, params)
         try:
             if mode == "inspect":
                 answer |= await self._open_jail(run)
@@ -100,6 +108,16 @@ class Runs:
         self._recorder.put({"kind": "run_started", "run": record})
         logger.info("run %s started (%s)", run_id, mode)
         return answer
+
+    def _limit(self, run_id: str, params: dict[str, Any]) -> None:
+        """Give the run the policy and the budget it was started with. Raises ConfigError."""
+        policy, budget = params.get("policy") or {}, params.get("budget") or {}
+        if policy:
+            self._sources.run_egress[run_id] = self._guard.general.for_run(
+                policy.get("allow") or (), policy.get("deny") or (), bool(policy.get("offline")), params.get("name")
+            )
+        cost, tokens = budget.get("max_cost"), budget.get("max_tokens")
+        self._ledger.start_run(run_id, None if cost is None else Decimal(str(cost)), tokens)
 
     async def end(self, run_id: str, exit_code: int | None) -> dict[str, Any]:
         """Close a run; the answer of `run.end`. Ending one that is not live is harmless."""
@@ -168,6 +186,8 @@ class Runs:
 
     async def _close(self, run: Run) -> None:
         self._sources.run_records.pop(run.id, None)
+        self._sources.run_egress.pop(run.id, None)
+        self._ledger.end_run(run.id)
         self._sources.supervisors.pop(run.id, None)
         self._sources.base_url_runs.pop(run.id, None)
         self._sources.proxy_runs.pop(run.id, None)

@@ -318,7 +318,7 @@ class TestFallbacks:
         assert len(provider.requests) == 1
 
 
-HOOKS = '''
+HOOKS = """
 import asyncio, time
 from ccinspect.pipeline.declaration import hook
 
@@ -342,7 +342,7 @@ def hanging(ctx):
 @hook(reads=("body",))
 def refusing(ctx):
     ctx.refuse("permission", "not today")
-'''
+"""
 
 
 class TestHooks:

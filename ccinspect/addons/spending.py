@@ -1,0 +1,65 @@
+"""Holds model calls to their budgets: what earlier calls cost decides whether the next one may go."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import logging
+from collections.abc import Awaitable, Callable
+
+from mitmproxy import http
+
+from ccinspect.addons.egress import POLICY
+from ccinspect.addons.outgoing import FactFinder
+from ccinspect.pipeline.message import Facts
+from ccinspect.policy.budgets import Ledger, Scope, Spent
+from ccinspect.transform.answers import denied
+
+logger = logging.getLogger("ccinspect.budgets")
+
+# How long a call waits for the analysis of those before it.
+_SETTLE_SECONDS = 2.0
+
+
+class Spending:
+    """Addon: judges model calls of runs and days that have a budget; no other call waits for anything."""
+
+    name = "ccinspect_spending"
+
+    def __init__(
+        self,
+        facts: FactFinder,
+        ledger: Ledger,
+        settle: Callable[[float], Awaitable[object]],
+        read: Callable[[Scope], Spent],
+    ) -> None:
+        """`settle` waits, so many seconds at most, until what has ended is analysed; `read` says what it came to."""
+        self.facts = facts
+        self.ledger = ledger
+        self._settle = settle
+        self._read = read
+
+    def requestheaders(self, captured: http.HTTPFlow) -> Awaitable[None] | None:
+        if not self.ledger.active or captured.response is not None or captured.is_replay:
+            return None
+        facts = self.facts.of(captured)
+        # A WebSocket may bring many calls; it is judged when it is opened.
+        return self._judge(captured, facts) if facts.dialect is not None and facts.kind == "generate" else None
+
+    async def _judge(self, captured: http.HTTPFlow, facts: Facts) -> None:
+        now = datetime.datetime.now(datetime.UTC)
+        scopes = self.ledger.scopes(facts, now, facts.run_name)
+        if not scopes:
+            return
+        await self._settle(_SETTLE_SECONDS)
+        for scope in scopes:
+            self.ledger.restore(scope, await asyncio.to_thread(self._read, scope))
+        judgement = self.ledger.judge(facts, now, facts.run_name)
+        if judgement.kind == "ok":
+            return
+        captured.metadata[POLICY] = judgement.as_record()
+        if judgement.kind == "warn":
+            logger.warning("%s", judgement.message)
+            return
+        answer = denied(facts.dialect, 429, f"ccinspect: {judgement.message}")
+        captured.response = http.Response.make(answer.status, answer.body, http.Headers(answer.headers.fields))
