@@ -64,7 +64,7 @@ ENVELOPES: dict[str, Envelope] = {
             ),
             *("speed", "temperature", "thinking", "top_k", "top_p", "user_profile_id", "betas", "anthropic_version"),
         ),
-        ids=(".metadata.user_id", ".container", ".user_profile_id"),
+        ids=(".metadata.user_id", ".container", ".user_profile_id", ".diagnostics"),
     ),
     "openai_chat": Envelope(
         prompts=("messages", "prediction"),

@@ -74,10 +74,11 @@ def test_what_a_request_says_of_its_sender_is_gone() -> None:
 
 def test_what_was_left_out_is_told_without_its_values() -> None:
     captured = strip(seen(BODY, headers=HEADERS), "cc", AT)
-    assert "headers.Authorization: credential" in captured.removed
-    assert "body.messages: content" in captured.removed
-    assert "body.metadata.user_id: id" in captured.removed
-    assert not any("hunter2" in each or "0123456789ab" in each for each in captured.removed)
+    assert ("headers.Authorization", "credential") in captured.removed
+    assert ("body.messages", "content") in captured.removed
+    assert ("body.metadata.user_id", "id") in captured.removed
+    assert "hunter2" not in str(captured.removed)
+    assert "0123456789ab" not in str(captured.removed)
     assert captured.left == ()
 
 
