@@ -1,4 +1,4 @@
-"""Features that Anthropic's API is known to take in `anthropic-beta`, as its SDK lists them and Claude Code sends them (November 2026)."""
+"""Features that Anthropic's API takes in `anthropic-beta`: what its SDK lists and Claude Code sends (November 2026)."""
 
 from __future__ import annotations
 
