@@ -18,6 +18,7 @@ from ccinspect.wire.jsontext import as_list, as_object, parse
 from ccinspect.wire.model import JsonObject, Path
 from ccinspect.wire.registry import recognise
 
+_HEADER = "headers."
 _TOLD = 10
 """Findings in the message of a refusal."""
 # Of the one call, not of the way in which calls are made.
@@ -73,7 +74,8 @@ def capture(
     """The shape of a request, fit to be saved.
 
     `keep` and `drop` are paths into the body: what would be stripped and shall stay (system prompt, tools), and what
-    would stay and shall not. `names` are words of this user and machine. Raises ShapeError.
+    would stay and shall not; `drop` also takes `headers.NAME`. `names` are words of this user and machine. Raises
+    ShapeError.
     """
     return checked(strip(seen, name, saved_at, keep=keep, drop=drop, names=names))
 
@@ -83,11 +85,9 @@ def checked(captured: Captured) -> Shape:
     if captured.left:
         told = "; ".join(map(str, captured.left[:_TOLD]))
         more = f"; and {len(captured.left) - _TOLD} more" if len(captured.left) > _TOLD else ""
-        places = sorted({finding.where for finding in captured.left if finding.where.startswith("body.")})
-        example = _droppable(places[0]) if places else ".metadata"
         raise ShapeError(
             f"the shape was not saved, something private is left in it: {told}{more}",
-            f"leave those parts out: --drop '{example}'",
+            f"leave those parts out: --drop '{_droppable(captured.left[0].where)}'",
         )
     return captured.shape
 
@@ -99,7 +99,7 @@ def kept_definitions(shape: Shape) -> list[str]:
 
 
 def _droppable(where: str) -> str:
-    """The path to name for a finding: the field it is in, without the note that it is a key."""
+    """What to drop for a finding: the header, or the field it is in, without the note that it is a key."""
     return where.removeprefix("body").split(" ")[0]
 
 
@@ -115,14 +115,16 @@ def strip(
     """The shape of a request and what of it is still private. Raises ShapeError where there is no shape in it."""
     dialect, body = _model_call(seen)
     known = ENVELOPES[dialect]
-    kept, dropped = [_path(text) for text in keep], [_path(text) for text in drop]
+    kept = [_path(text) for text in keep]
+    dropped = [_path(text) for text in drop if not text.startswith(_HEADER)]
+    dropped_headers = {text.removeprefix(_HEADER).lower() for text in drop if text.startswith(_HEADER)}
     for path in kept:
         if path[:1] and path[0] in known.prompts:
             raise ShapeError(
                 f"{fieldpath.spell(path)} is what was said in this conversation: a shape cannot hold it",
                 "leave --keep out; whoever fills the shape brings messages of their own",
             )
-    headers, removed = _headers(seen.headers)
+    headers, removed = _headers(seen.headers, dropped_headers)
     removed += _strip_body(body, known, kept, dropped)
     if dialect == "anthropic":
         removed += _without_identity(body)
@@ -166,11 +168,11 @@ def _path(text: str) -> Path:
     return path
 
 
-def _headers(came: Iterable[tuple[str, str]]) -> tuple[dict[str, str], list[Removed]]:
+def _headers(came: Iterable[tuple[str, str]], dropped: Collection[str]) -> tuple[dict[str, str], list[Removed]]:
     headers: dict[str, str] = {}
     removed: list[Removed] = []
     for name, value in came:
-        kind = envelope.header_kind(name)
+        kind = "as asked for" if name.lower() in dropped else envelope.header_kind(name)
         if kind is not None:
             # Nobody needs to be told that a shape has no Content-Length.
             removed += [(f"headers.{name}", kind)] if kind != "connection" else []
