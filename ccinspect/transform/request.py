@@ -10,7 +10,7 @@ from ccinspect.transform.answers import Answer, failed
 from ccinspect.transform.destinations import Destination
 from ccinspect.transform.headers import request_headers
 from ccinspect.transform.needs import ClientNeeds, is_enveloped, needs_of
-from ccinspect.transform.redirect import VERTEX_VERSION, addressed, redirect_request
+from ccinspect.transform.redirect import addressed, for_vertex, redirect_request
 from ccinspect.transform.toolnames import adapt_tools
 from ccinspect.wire.jsontext import as_object, dump
 from ccinspect.wire.model import Diagnostic, ErrorKind, JsonObject, Request
@@ -128,8 +128,7 @@ def _adapted(body: JsonObject, request: Request, destination: Destination) -> tu
     """What a provider wants otherwise than the dialect's author."""
     notes: list[Diagnostic] = []
     if destination.model_in_path:
-        body = {"anthropic_version": VERTEX_VERSION, **body}
-        body.pop("model", None)
+        body = for_vertex(body, request.model, request.kind == "count_tokens")
     if destination.dialect != "openai_chat":
         return body, notes
     if destination.only_max_tokens:
