@@ -91,7 +91,7 @@ def test_a_name_never_leads_elsewhere(library: Library, name: str) -> None:
         (b"name: broken\ndialect: ollama\npath: /x\nmerge_strategies: {.a: glue}\n", "merge_strategies"),
         (b"name: broken\ndialect: ollama\npath: /x\nmerge_strategies: {.: drop}\n", "a strategy is for a field"),
         (b"name: broken\ndialect: ollama\npath: /x\ninner_hooks: [nap]\n", "inner_hooks"),
-        (b"name: broken\ndialect: ollama\npath: /x\ninner_hooks: [{hook: fresh_ids, params: {paths: [a b]}}]\n", "no p"),
+        (b"name: broken\ndialect: ollama\npath: /x\ninner_hooks: [{hook: fresh_ids, params: {paths: [a b]}}]\n", "no"),
         (b"name: broken\ndialect: ollama\npath: /x\nsaved_at: 2026-13-01\n", "a time is written as"),
         (b"name: broken\ndialect: ollama\npath: /x\nbody: {a: !!binary aGk=}\n", "is no JSON"),
         (b"name: broken\ndialect: ollama\npath: /x\nsaved_at: yesterday\n", "a time is written as"),
