@@ -52,6 +52,43 @@ def _some(db: sqlite3.Connection, batch: list[str], marks: str) -> dict[str, Gla
     return known
 
 
+class Window(NamedTuple):
+    """What was in the context window of a call; `categories` are tokens by category, the largest first."""
+
+    model: str | None
+    context: int
+    estimated: bool
+    cached: int | None
+    output: int | None
+    categories: dict[str, int]
+
+
+def windows(store_dir: Path, flow: str) -> list[Window]:
+    """The context windows of the calls of a flow (its full id), in order; empty while nothing is known of any.
+
+    Raises StoreUnavailable.
+    """
+    with _reading(store_dir) as db:
+        calls = db.execute(
+            "SELECT id, coalesce(model_answered, model_requested), context, context_basis, cache_read, output "
+            "FROM calls WHERE flow = ? AND context IS NOT NULL ORDER BY position",
+            (flow,),
+        ).fetchall()
+        return [
+            Window(model, context, basis == "estimated", cached, output, _categories(db, ident))
+            for ident, model, context, basis, cached, output in calls
+        ]
+
+
+def _categories(db: sqlite3.Connection, call: str) -> dict[str, int]:
+    rows = db.execute(
+        "SELECT name, tokens FROM context_parts WHERE id = ? AND facet = 'category' AND tokens > 0 "
+        "ORDER BY tokens DESC, name",
+        (call,),
+    )
+    return dict(rows.fetchall())
+
+
 def behind(store_dir: Path) -> int:
     """How many flows that may be model calls have ended and were not analysed yet. Raises StoreUnavailable."""
     with _reading(store_dir) as db:

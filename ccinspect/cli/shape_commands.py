@@ -37,7 +37,7 @@ def save(
     ] = None,
     drop: Annotated[
         list[str] | None,
-        typer.Option("--drop", metavar="PATH", help="Leave this out, too: .metadata, .tools[3]; may be repeated."),
+        typer.Option("--drop", metavar="PATH", help="Leave this out, too: .tools[3], headers.x-team; may be repeated."),
     ] = None,
     description: Annotated[str, typer.Option(metavar="TEXT", help="What the shape is for.")] = "",
     replace: Annotated[bool, typer.Option("--replace", help="Put it in the place of a shape of this name.")] = False,

@@ -71,9 +71,16 @@ def save(
     captured = capture.strip(seen, name, now, keep=keep, drop=drop, names=own_names())
     shape = capture.checked(captured).model_copy(update={"description": description})
     path = library(instance).save(shape, replace=replace)
-    for each in captured.removed:
-        say(f"  left out: {each}", DIM)
+    for kind, places in _by_kind(captured.removed).items():
+        say(f"  left out, {kind}: {', '.join(places)}", DIM)
     say(f"ccinspect: shape {name} of flow {text.clean(seen.flow)} is saved in {path}: ccinspect shapes show {name}")
+
+
+def _by_kind(removed: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for place, kind in removed:
+        found.setdefault(kind, []).append(place)
+    return found
 
 
 def own_names() -> list[str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import calendar
-import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -90,12 +88,9 @@ def _wrong_hooks(shape: Shape) -> Iterator[Remark]:
 
 def _stale(shape: Shape, now: float) -> Iterator[Remark]:
     known = envelope.ENVELOPES[shape.dialect].known
-    if shape.saved_at:
-        age = now - calendar.timegm(time.strptime(shape.saved_at[:10], "%Y-%m-%d"))
-        if age > OLD_AFTER:
-            yield Remark(
-                "stale", "saved_at", f"saved {age / 86_400:.0f} days ago: its client may send something else by now"
-            )
+    if shape.saved is not None and now - shape.saved > OLD_AFTER:
+        days = (now - shape.saved) / 86_400
+        yield Remark("stale", "saved_at", f"saved {days:.0f} days ago: its client may send something else by now")
     for key in shape.body:
         if not _is_known(key, known):
             yield Remark("stale", f"body{fieldpath.spell((key,))}", f"no field of {shape.dialect} that we know")

@@ -1,10 +1,11 @@
-"""Features that Anthropic's API is known to take in `anthropic-beta`, as its SDK lists them (November 2026)."""
+"""Features that Anthropic's API takes in `anthropic-beta`: what its SDK lists and Claude Code sends (November 2026)."""
 
 from __future__ import annotations
 
 KNOWN_BETAS = frozenset(
     {
         "admin-user-sign-out-2026-10-08",
+        "advanced-tool-use-2025-11-20",
         "advisor-tool-2026-03-01",
         "agent-memory-2026-07-22",
         "analytics-usage-cost-2026-08-24",
@@ -22,6 +23,7 @@ KNOWN_BETAS = frozenset(
         "context-management-2025-06-27",
         "dev-full-thinking-2025-05-14",
         "dreaming-2026-04-21",
+        "effort-2025-11-24",
         "experimental-claude-tag-2026-10-21",
         "extended-cache-ttl-2025-04-11",
         "fallback-credit-2026-06-01",
@@ -46,7 +48,9 @@ KNOWN_BETAS = frozenset(
         "output-128k-2025-02-19",
         "output-300k-2026-03-24",
         "pdfs-2024-09-25",
+        "per-turn-control-2026-07-01",
         "prompt-caching-2024-07-31",
+        "prompt-caching-scope-2026-01-05",
         "server-side-fallback-2026-06-01",
         "server-side-fallback-2026-07-01",
         "skills-2025-10-02",

@@ -47,7 +47,7 @@ def insert(
     count = sum(1 for path in markers(body) if fieldpath.get(body, path)[FIELD] is not None)
     for name in breakpoints:
         path = _place(body, name)
-        thing = fieldpath.get(body, path) if path is not None else None
+        thing: Any = fieldpath.get(body, path) if path is not None else None
         if path is None or not (isinstance(thing, dict) or _is_text(path, thing)):
             if name not in _NAMED:
                 notes.append(f"no cache marker at {name}: nothing there that can be marked")

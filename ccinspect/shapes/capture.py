@@ -18,6 +18,7 @@ from ccinspect.wire.jsontext import as_list, as_object, parse
 from ccinspect.wire.model import JsonObject, Path
 from ccinspect.wire.registry import recognise
 
+_HEADER = "headers."
 _TOLD = 10
 """Findings in the message of a refusal."""
 # Of the one call, not of the way in which calls are made.
@@ -48,11 +49,15 @@ class Seen:
     """As the provider's entry says; None: as the path says."""
 
 
+Removed = tuple[str, str]
+"""The place (`headers.NAME`, `query.NAME`, or a path with `body` before it), and the kind; no value."""
+
+
 @dataclass(frozen=True, slots=True)
 class Captured:
     shape: Shape
-    removed: tuple[str, ...]
-    """What was taken out: places and kinds, no values."""
+    removed: tuple[Removed, ...]
+    """What was taken out."""
     left: tuple[Finding, ...]
     """What is still private. A shape with any must not be saved."""
 
@@ -69,7 +74,8 @@ def capture(
     """The shape of a request, fit to be saved.
 
     `keep` and `drop` are paths into the body: what would be stripped and shall stay (system prompt, tools), and what
-    would stay and shall not. `names` are words of this user and machine. Raises ShapeError.
+    would stay and shall not; `drop` also takes `headers.NAME`. `names` are words of this user and machine. Raises
+    ShapeError.
     """
     return checked(strip(seen, name, saved_at, keep=keep, drop=drop, names=names))
 
@@ -79,11 +85,9 @@ def checked(captured: Captured) -> Shape:
     if captured.left:
         told = "; ".join(map(str, captured.left[:_TOLD]))
         more = f"; and {len(captured.left) - _TOLD} more" if len(captured.left) > _TOLD else ""
-        places = sorted({finding.where for finding in captured.left if finding.where.startswith("body.")})
-        example = _droppable(places[0]) if places else ".metadata"
         raise ShapeError(
             f"the shape was not saved, something private is left in it: {told}{more}",
-            f"leave those parts out: --drop '{example}'",
+            f"leave those parts out: --drop '{_droppable(captured.left[0].where)}'",
         )
     return captured.shape
 
@@ -95,7 +99,7 @@ def kept_definitions(shape: Shape) -> list[str]:
 
 
 def _droppable(where: str) -> str:
-    """The path to name for a finding: the field it is in, without the note that it is a key."""
+    """What to drop for a finding: the header, or the field it is in, without the note that it is a key."""
     return where.removeprefix("body").split(" ")[0]
 
 
@@ -111,18 +115,20 @@ def strip(
     """The shape of a request and what of it is still private. Raises ShapeError where there is no shape in it."""
     dialect, body = _model_call(seen)
     known = ENVELOPES[dialect]
-    kept, dropped = [_path(text) for text in keep], [_path(text) for text in drop]
+    kept = [_path(text) for text in keep]
+    dropped = [_path(text) for text in drop if not text.startswith(_HEADER)]
+    dropped_headers = {text.removeprefix(_HEADER).lower() for text in drop if text.startswith(_HEADER)}
     for path in kept:
         if path[:1] and path[0] in known.prompts:
             raise ShapeError(
                 f"{fieldpath.spell(path)} is what was said in this conversation: a shape cannot hold it",
                 "leave --keep out; whoever fills the shape brings messages of their own",
             )
-    headers, removed = _headers(seen.headers)
+    headers, removed = _headers(seen.headers, dropped_headers)
     removed += _strip_body(body, known, kept, dropped)
     if dialect == "anthropic":
         removed += _without_identity(body)
-        removed += [f"body{fieldpath.spell(path)}: cache marker" for path in cache_markers.strip(body)]
+        removed += [(f"body{fieldpath.spell(path)}", "cache marker") for path in cache_markers.strip(body)]
     address, removed_parameters = _path_of_shape(seen.path)
     removed += removed_parameters
     shape = _built(
@@ -162,20 +168,20 @@ def _path(text: str) -> Path:
     return path
 
 
-def _headers(came: Iterable[tuple[str, str]]) -> tuple[dict[str, str], list[str]]:
+def _headers(came: Iterable[tuple[str, str]], dropped: Collection[str]) -> tuple[dict[str, str], list[Removed]]:
     headers: dict[str, str] = {}
-    removed: list[str] = []
+    removed: list[Removed] = []
     for name, value in came:
-        kind = envelope.header_kind(name)
+        kind = "as asked for" if name.lower() in dropped else envelope.header_kind(name)
         if kind is not None:
             # Nobody needs to be told that a shape has no Content-Length.
-            removed += [f"headers.{name}: {kind}"] if kind != "connection" else []
+            removed += [(f"headers.{name}", kind)] if kind != "connection" else []
             continue
         if name.lower() in envelope.MERGED_HEADERS:
             entries = private.split_list(value)
             value = ",".join(each for each in entries if not envelope.IDENTITY_BETA.fullmatch(each))
             removed += [
-                f"headers.{name}: identity ({each})" for each in entries if envelope.IDENTITY_BETA.fullmatch(each)
+                (f"headers.{name} ({each})", "identity") for each in entries if envelope.IDENTITY_BETA.fullmatch(each)
             ]
         same = next((each for each in headers if each.lower() == name.lower()), None)
         if same is not None:
@@ -185,8 +191,8 @@ def _headers(came: Iterable[tuple[str, str]]) -> tuple[dict[str, str], list[str]
     return dict(sorted(headers.items(), key=lambda header: header[0].lower())), removed
 
 
-def _strip_body(body: JsonObject, known: Envelope, kept: list[Path], dropped: list[Path]) -> list[str]:
-    removed: list[str] = []
+def _strip_body(body: JsonObject, known: Envelope, kept: list[Path], dropped: list[Path]) -> list[Removed]:
+    removed: list[Removed] = []
     content = [*known.live, *known.ids]
     if "generationConfig" in known.settings:
         # protobuf's JSON takes both spellings.
@@ -226,15 +232,15 @@ def _keep_only(body: JsonObject, path: Path, kept: list[Path]) -> None:
             raise ShapeError(f"{fieldpath.spell(each)} cannot be kept by itself", "keep the whole field: --keep .tools")
 
 
-def _remove(body: JsonObject, path: Path, why: str, removed: list[str]) -> None:
+def _remove(body: JsonObject, path: Path, why: str, removed: list[Removed]) -> None:
     if fieldpath.remove(body, path):
-        removed.append(f"body{fieldpath.spell(path)}: {why}")
+        removed.append((f"body{fieldpath.spell(path)}", why))
         outer = path[:-1]
         if outer and fieldpath.get(body, outer) == {}:
             fieldpath.remove(body, outer)
 
 
-def _without_identity(body: JsonObject) -> list[str]:
+def _without_identity(body: JsonObject) -> list[Removed]:
     """The system prompt without the lines by which a vendor's client makes itself known."""
     system = body.get("system")
     removed = 0
@@ -249,7 +255,7 @@ def _without_identity(body: JsonObject) -> list[str]:
         body["system"] = [block for block in system if not _is_empty(block)]
     if "system" in body and not body["system"]:
         del body["system"]
-    return ["body.system: identity"] if removed else []
+    return [("body.system", "identity")] if removed else []
 
 
 def _is_empty(block: Any) -> bool:
@@ -257,13 +263,14 @@ def _is_empty(block: Any) -> bool:
     return fields.get("type") == "text" and not str(fields.get("text") or "").strip()
 
 
-def _path_of_shape(path: str) -> tuple[str, list[str]]:
+def _path_of_shape(path: str) -> tuple[str, list[Removed]]:
     where, _, query = path.partition("?")
-    pairs, removed = [], []
+    pairs: list[str] = []
+    removed: list[Removed] = []
     for pair in filter(None, query.split("&")):
         name = pair.partition("=")[0]
         if private.find(f"/?{pair}", {}, {}, "anthropic"):
-            removed.append(f"query.{name}: private")
+            removed.append((f"query.{name}", "private"))
         elif name not in _QUERY_OF_THE_CALL:
             pairs.append(pair)
     return (f"{where}?{'&'.join(pairs)}" if pairs else where), removed

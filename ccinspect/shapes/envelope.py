@@ -64,7 +64,7 @@ ENVELOPES: dict[str, Envelope] = {
             ),
             *("speed", "temperature", "thinking", "top_k", "top_p", "user_profile_id", "betas", "anthropic_version"),
         ),
-        ids=(".metadata.user_id", ".container", ".user_profile_id"),
+        ids=(".metadata.user_id", ".container", ".user_profile_id", ".diagnostics"),
     ),
     "openai_chat": Envelope(
         prompts=("messages", "prediction"),
@@ -165,7 +165,7 @@ _IDS = re.compile(
     r"(?:^|-)(?:session|request|trace|span|correlation|account|user|organi[sz]ation|org|project|device|machine|installation"
     r"|conversation|thread|turn|task|prompt|agent|client|tenant|workspace|parent|window)-?(?:uuid|id)$"
     r"|^traceparent$|^tracestate$|^baggage$|^b3$|^x-b3-|^idempotency-key$|^x-forwarded-|^x-real-ip$|^openai-project$"
-    r"|^openai-organization$|^session_id$|^conversation_id$|^x-goog-user-project$|^chatgpt-account-id$|^sentry-"
+    r"|session|affinity|fingerprint|telemetry|^openai-organization$|^session_id$|^conversation_id$|^x-goog-user-project$|^chatgpt-account-id$|^sentry-"
 )
 _OURS = re.compile(r"x-ccinspect-.*")
 

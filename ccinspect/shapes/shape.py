@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import calendar
 import math
 import re
+import time
+from contextlib import suppress
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -54,11 +57,16 @@ class Shape(BaseModel):
     inner_hooks: tuple[InnerHook, ...] = ()
     body: dict[str, Any] = Field(default_factory=dict)
 
+    @property
+    def saved(self) -> float | None:
+        """`saved_at` in seconds since the epoch."""
+        return None if self.saved_at is None else _date(self.saved_at)
+
     @field_validator("saved_at")
     @classmethod
     def _is_a_time(cls, value: str | None) -> str | None:
-        if value is not None and not re.fullmatch(r"\d{4}-\d\d-\d\d(?:T\d\d:\d\d:\d\dZ)?", value):
-            raise ValueError("a time is written as 2026-11-21T07:00:00Z")
+        if value is not None:
+            _date(value)
         return value
 
     @field_validator("method")
@@ -130,6 +138,14 @@ class Shape(BaseModel):
             if isinstance(leaf, float) and not math.isfinite(leaf):
                 raise ValueError(f"{fieldpath.spell(path)} is no number that JSON can say")
         return value
+
+
+def _date(text: str) -> float:
+    """Seconds since the epoch. Raises ValueError."""
+    for layout in ("%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d"):
+        with suppress(ValueError):
+            return float(calendar.timegm(time.strptime(text, layout)))
+    raise ValueError("a time is written as 2026-11-21T07:00:00Z")
 
 
 def _content_path(text: str) -> Path:

@@ -65,15 +65,19 @@ class Destination:
 
     def path_for(self, kind: str, stream: bool, model: str | None) -> str | None:
         """The path for a request of this kind; None when it keeps its own, or when nothing here is of that kind."""
-        if self.path is None or self.dialect is None:
-            return self.path
+        if self.path is None:
+            return None
+        if self.dialect is None:
+            return _named(self.path, model).replace("{action}", "")
         action = ACTIONS.get((self.dialect, kind))
         if action is None:
             return None
         return fill(self.path, self.dialect, action, stream, model)
 
     def below_prefix(self, path: str) -> str | None:
-        """The path of what is no model call (`/v1/models`), below the provider's own prefix."""
+        """The path of what is no model call (`/v1/models`): the one given, or its own below the provider's prefix."""
+        if self.dialect is None:
+            return self.path if self.path is not None and "{" not in self.path else None
         bare = path.partition("?")[0]
         if self.path is not None and self.path.endswith(_V1) and bare.startswith("/v1/"):
             return self.path.removesuffix(_V1) + bare
@@ -94,7 +98,9 @@ class Destination:
 def fill(template: str, dialect: str, action: str, stream: bool, model: str | None) -> str:
     """The template with the model and the action in it."""
     if "publishers/anthropic" in template:
-        action = "count-tokens:rawPredict" if action.endswith("count_tokens") else "rawPredict"
+        # On Vertex, tokens are counted by a model of that name.
+        template = template.replace("{model}", "count-tokens") if action.endswith("count_tokens") else template
+        action = "rawPredict"
     if stream:
         action = _STREAMED.get(action, action)
     if template.endswith("/"):
@@ -105,8 +111,12 @@ def fill(template: str, dialect: str, action: str, stream: bool, model: str | No
         # A path given for generating says where its neighbours are.
         base = template.removesuffix("/" + _main_action(dialect))
         template = f"{base}/{action}" if base != template else template
-    path = template.replace("{model}", quote(model or "unknown", safe="@.-_~:/")).replace("{action}", action)
+    path = _named(template, model).replace("{action}", action)
     return f"{path}?alt=sse" if action == "streamGenerateContent" and "?" not in path else path
+
+
+def _named(template: str, model: str | None) -> str:
+    return template.replace("{model}", quote(model or "unknown", safe="@.-_~:/"))
 
 
 def _main_action(dialect: str) -> str:

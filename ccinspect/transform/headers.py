@@ -24,7 +24,6 @@ _PASS_ON = frozenset(
         "user-agent",
         "accept-encoding",
         "accept-language",
-        "connection",
         "traceparent",
         "tracestate",
         "baggage",
@@ -68,6 +67,7 @@ _SILENT = frozenset(
         "version",
         "origin",
         "referer",
+        "connection",
         "keep-alive",
         "proxy-connection",
         "upgrade",
@@ -86,8 +86,6 @@ _COME_BACK = frozenset(
         "traceparent",
         "tracestate",
         "via",
-        "connection",
-        "keep-alive",
     )
 )
 _REQUEST_ID = {"anthropic": "request-id"}

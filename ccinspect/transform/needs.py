@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from urllib.parse import quote, unquote
 
+from ccinspect.transform.toolnames import Original
 from ccinspect.wire.model import Request
 
 _MODEL_IN_PATH = re.compile(r"/(?:models|tunedModels|endpoints|model|deployments|engines)/([^/:?]+)")
@@ -31,6 +34,8 @@ class ClientNeeds:
     (Ollama's older `/api/generate`)."""
     envelope: bool = False
     """Code Assist: Gemini's answers stand under `response`."""
+    tools: Mapping[str, Original] = field(default_factory=lambda: MappingProxyType({}))
+    """What the upstream's names of tools stand for, where they are not the client's own."""
 
     @property
     def translates(self) -> bool:

@@ -8,7 +8,7 @@ from ccinspect.transform.headers import without_credentials
 from ccinspect.transform.needs import model_in_path, with_model_in_path
 from ccinspect.wire.jsonedit import rewrite
 from ccinspect.wire.jsontext import as_name, as_object, parse
-from ccinspect.wire.model import Json
+from ccinspect.wire.model import Json, JsonObject
 from ccinspect.wire.registry import recognise
 
 VERTEX_VERSION = "vertex-2023-10-16"
@@ -28,14 +28,15 @@ def redirect_request(outgoing: Outgoing, dialect: str | None, destination: Desti
         headers.set(name, setting)
     told, body = None, outgoing.body
     if dialect is None:
-        told = destination.path if destination.dialect is None else destination.below_prefix(outgoing.path)
+        told = destination.below_prefix(outgoing.path)
     elif destination.path is not None or destination.model is not None:
         value = parse(body)[0] if body is not None else None
         model = destination.model or model_in_path(outgoing.path) or as_name(as_object(value).get("model"))
+        kind, stream = _kind_and_stream(outgoing, dialect, value)
         if destination.dialect in (None, dialect):
-            told = destination.path_for(*_kind_and_stream(outgoing, dialect, value), model)
+            told = destination.path_for(kind, stream, model)
         if body is not None and model is not None:
-            body = _with_model(body, value, model, dialect, destination)
+            body = _with_model(body, value, model, dialect, destination, kind == "count_tokens")
     if told is None:
         told = outgoing.path.partition("?")[0]
         told = with_model_in_path(told, destination.model) if destination.model else told
@@ -60,7 +61,7 @@ def addressed(
     if moved and "host" in headers:
         headers.set("host", told.url.partition("://")[2].removesuffix(path))
     if body is not None and body is not outgoing.body:
-        headers.remove("content-encoding", "content-md5", "digest", "content-digest")
+        headers.remove("content-encoding", "content-md5", "digest", "content-digest", "transfer-encoding")
         headers.set("content-length", str(len(body)))
     return told
 
@@ -88,14 +89,21 @@ def _with_query(told: str, asked: str, dialect: str | None, keeps_credentials: b
     return f"{path}?{'&'.join(parts)}" if parts else path
 
 
-def _with_model(body: bytes, value: Json, model: str, dialect: str, destination: Destination) -> bytes:
+def for_vertex(body: JsonObject, model: str | None, counts: bool) -> JsonObject:
+    """One of Anthropic's bodies as Vertex takes it; only for counting tokens does the model stand in it."""
+    told = {key: value for key, value in body.items() if key != "model"}
+    if counts and model is not None:
+        told["model"] = model
+    return {**told, "anthropic_version": VERTEX_VERSION}
+
+
+def _with_model(body: bytes, value: Json, model: str, dialect: str, destination: Destination, counts: bool) -> bytes:
     """The body with another model in it, where the dialect says it there. `value` is what the body says."""
     if dialect == "gemini" or not isinstance(value, dict):
         return body
     changed = {**value, "model": model}
     if destination.model_in_path:
-        del changed["model"]
-        changed["anthropic_version"] = VERTEX_VERSION
+        changed = for_vertex(value, model, counts)
     elif dialect == "anthropic":
         changed.pop("anthropic_version", None)
     return rewrite(body, value, changed)

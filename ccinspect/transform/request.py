@@ -10,7 +10,8 @@ from ccinspect.transform.answers import Answer, failed
 from ccinspect.transform.destinations import Destination
 from ccinspect.transform.headers import request_headers
 from ccinspect.transform.needs import ClientNeeds, is_enveloped, needs_of
-from ccinspect.transform.redirect import VERTEX_VERSION, addressed, redirect_request
+from ccinspect.transform.redirect import addressed, for_vertex, redirect_request
+from ccinspect.transform.toolnames import adapt_tools
 from ccinspect.wire.jsontext import as_object, dump
 from ccinspect.wire.model import Diagnostic, ErrorKind, JsonObject, Request
 from ccinspect.wire.registry import DIALECTS
@@ -81,6 +82,9 @@ def translate_request(
     client = needs_of(request, target)
     _refuse_unreadable(request, source_dialect)
     asked = _prepared(request, destination, client)
+    takes_free_text = target == "openai_responses" or (target == "openai_chat" and not destination.only_max_tokens)
+    asked, tools, renamed = adapt_tools(asked, target, takes_free_text)
+    client = replace(client, tools=tools)
     path = destination.path_for(asked.kind, asked.stream, asked.model)
     if path is None:
         what = _KINDS.get(asked.kind, f"a {asked.kind!r} request")
@@ -95,7 +99,7 @@ def translate_request(
     if destination.model_in_path:
         headers.remove("anthropic-version")
     told = addressed(outgoing, destination, path, headers, dump(body))
-    return Translated(told, client, (*request.diagnostics, *notes, *more, *dropped))
+    return Translated(told, client, (*request.diagnostics, *renamed, *notes, *more, *dropped))
 
 
 def _refuse_unreadable(request: Request, dialect: str) -> None:
@@ -124,8 +128,7 @@ def _adapted(body: JsonObject, request: Request, destination: Destination) -> tu
     """What a provider wants otherwise than the dialect's author."""
     notes: list[Diagnostic] = []
     if destination.model_in_path:
-        body = {"anthropic_version": VERTEX_VERSION, **body}
-        body.pop("model", None)
+        body = for_vertex(body, request.model, request.kind == "count_tokens")
     if destination.dialect != "openai_chat":
         return body, notes
     if destination.only_max_tokens:

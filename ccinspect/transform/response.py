@@ -19,9 +19,15 @@ from ccinspect.wire.model import ApiError, Diagnostic, ErrorKind, JsonObject, Ou
 from ccinspect.wire.ollama.encode import as_prompted
 from ccinspect.wire.ratelimits import parse_rate_limits
 from ccinspect.wire.registry import DIALECTS
+from ccinspect.wire.sse import encode_event
 from ccinspect.wire.stream import CloseReason
 
 _STREAMS = ("text/event-stream", "application/x-ndjson", "application/jsonl", "application/vnd.amazon.eventstream")
+_PINGS = {
+    "anthropic": encode_event('{"type":"ping"}', "ping"),
+    "openai_chat": b": ping\n\n",
+    "openai_responses": b": ping\n\n",
+}
 _MAX_HEAD = 65_536
 """Bytes kept of a stream as long as it has no event: it may be an error in one piece of JSON."""
 
@@ -145,7 +151,9 @@ class StreamTranslator:
         events = self._decoder.feed(data)
         if self._head is not None:
             self._look_at(data, events)
-        return self._encoder.feed(self._naming.events(events)) if events else b""
+        if not events:
+            return b""
+        return self._encoder.feed(self._naming.events(events)) + self._signs_of_life(events)
 
     def close(self, reason: CloseReason = "eof") -> bytes:
         """The bytes still to be said. Without the upstream's end mark there is none for the client either, so that
@@ -160,6 +168,13 @@ class StreamTranslator:
         if self._head:
             events = self._in_one_piece(self._head)
         return self._encoder.feed(self._naming.events(events)) + self._encoder.close()
+
+    def _signs_of_life(self, events: Sequence[StreamEvent]) -> bytes:
+        """Pings, for clients that give up a stream on which nothing comes for long."""
+        ping = _PINGS.get(self.needs.dialect)
+        if ping is None:
+            return b""
+        return ping * sum(isinstance(event, UnknownEvent) and event.name == "ping" for event in events)
 
     def _look_at(self, data: bytes, events: Sequence[StreamEvent]) -> None:
         """Keep the start of the stream until it is known to be one."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from ccinspect.transform.needs import ClientNeeds
+from ccinspect.transform.toolnames import free_text, restored
 from ccinspect.wire.codec import StreamEncoder
 from ccinspect.wire.events import (
     BlockDelta,
@@ -43,6 +44,8 @@ class Naming:
         self._unique = unique.replace("-", "")[:32]
         self._begun = False
         self._calls = 0
+        self._free_text: dict[int, list[str]] = {}
+        """By block: the arguments so far of calls that take free text here, and an object there."""
 
     def response(self, response: Response) -> Response:
         return replace(
@@ -57,11 +60,19 @@ class Naming:
     def events(self, events: Iterable[StreamEvent]) -> Iterator[StreamEvent]:
         for event in events:
             if isinstance(event, BlockDelta):
-                yield event
+                held = self._free_text.get(event.index) if self._free_text else None
+                if held is None or event.kind != "arguments":
+                    yield event
+                else:
+                    held.append(event.text)
             elif isinstance(event, BlockStart):
                 yield from self._begin(MessageStart())
-                block = self._block(event.block)
-                yield event if block is event.block else BlockStart(event.index, block, event.candidate)
+                yield self._start(event)
+            elif isinstance(event, BlockStop):
+                if held := self._free_text.pop(event.index, None):
+                    yield BlockDelta(event.index, "arguments", free_text("".join(held)))
+                last = event.block
+                yield BlockStop(event.index, restored(last, self._needs.tools)) if isinstance(last, ToolCall) else event
             elif isinstance(event, MessageStart):
                 yield from self._begin(event)
             else:
@@ -85,8 +96,20 @@ class Naming:
         prefix = _ID_PREFIX.get(self._needs.dialect)
         return None if prefix is None else prefix + self._unique
 
+    def _start(self, event: BlockStart) -> BlockStart:
+        block = self._block(event.block)
+        if block is event.block:
+            return event
+        if isinstance(block, ToolCall) and isinstance(event.block, ToolCall) and block.kind != event.block.kind:
+            self._free_text[event.index] = []
+        return BlockStart(event.index, block, event.candidate)
+
     def _block(self, block: Block) -> Block:
-        if not isinstance(block, ToolCall) or block.id:
+        if not isinstance(block, ToolCall):
+            return block
+        if self._needs.tools:
+            block = restored(block, self._needs.tools)
+        if block.id:
             return block
         self._calls += 1
         prefix = "toolu_" if self._needs.dialect == "anthropic" else "call_"

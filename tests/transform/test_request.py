@@ -97,6 +97,19 @@ def test_anthropics_bodies_on_vertex_say_model_and_version_elsewhere(location: s
     assert "anthropic-version" not in translated.outgoing.headers
 
 
+@pytest.mark.parametrize("client", ["anthropic", "gemini"])
+def test_vertex_counts_tokens_by_a_model_of_that_name(client: str) -> None:
+    there = at("vertex", "anthropic", "claude-x", vertex=("proj", None))
+    body: Any = {"model": "a", "messages": [{"role": "user", "content": "x"}]}
+    path = "/v1/messages/count_tokens"
+    if client == "gemini":
+        body, path = {"contents": [{"parts": [{"text": "x"}]}]}, "/v1beta/models/a:countTokens"
+    sent = translate_request(outgoing(body, path), client, there)
+    assert sent.outgoing.path.endswith("/publishers/anthropic/models/count-tokens:rawPredict")
+    assert body_of(sent)["model"] == "claude-x"
+    assert body_of(sent)["anthropic_version"] == "vertex-2023-10-16"
+
+
 def test_from_vertex_the_model_goes_back_into_the_body() -> None:
     path = "/v1/projects/p/locations/l/publishers/anthropic/models/claude-x:streamRawPredict"
     body = {"anthropic_version": "vertex-2023-10-16", "max_tokens": 9, "messages": [], "stream": True}
@@ -140,9 +153,11 @@ def test_a_path_for_generating_says_where_tokens_are_counted() -> None:
 
 def test_a_redirected_body_keeps_every_byte_but_the_model() -> None:
     body = b'{ "messages" : [ ], "model" : "a",\n "temperature": 1.0, "n":1e2, "text":"\\u00e9" }'
-    sent = redirect_request(outgoing(body, content_length="1"), "anthropic", at("openrouter", "anthropic", "b"))
+    framed = outgoing(body, content_length="1", transfer_encoding="chunked")
+    sent = redirect_request(framed, "anthropic", at("openrouter", "anthropic", "b"))
     assert sent.body == body.replace(b'"a"', b'"b"')
     assert sent.headers.get("content-length") == str(len(body))
+    assert "transfer-encoding" not in sent.headers
 
 
 def test_a_body_nobody_changes_is_the_same_object() -> None:

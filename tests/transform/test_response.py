@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from ccinspect.pipeline.message import Headers
 from ccinspect.transform.answers import denied, failed
 from ccinspect.transform.needs import ClientNeeds
 from ccinspect.transform.response import ResponseTranslator
+from ccinspect.wire.events import BlockDelta, BlockStart, MessageStart
 from ccinspect.wire.model import Diagnostic, ErrorKind, Outcome, Text, ToolCall
 from ccinspect.wire.registry import DIALECTS
 from tests.transform import natives
@@ -123,6 +125,26 @@ def test_any_chunking_says_the_same(sizes: list[int]) -> None:
         at += size
     out += pieces.feed(data[at:]) + pieces.close()
     assert out == whole.feed(data) + whole.close()
+
+
+@pytest.mark.parametrize("client", ["anthropic", "openai_chat", "gemini", "ollama"])
+@pytest.mark.parametrize("upstream", ["openai_chat", "openai_responses", "ollama"])
+def test_a_long_stream_takes_no_memory(client: str, upstream: str) -> None:
+    """OpenAI Responses alone repeats the whole answer at its end, so its clients are left out."""
+    make = DIALECTS[upstream].open_encoder
+    assert make is not None
+    encoder = make(upstream)
+    start = encoder.feed([MessageStart("i", "m"), BlockStart(0, Text())])
+    piece = encoder.feed([BlockDelta(0, "text", "x" * 10_000)])
+    told = translator(client, upstream, stream=True).stream(natives.content_type(upstream, True))
+    told.feed(start + piece)
+    tracemalloc.start()
+    try:
+        for _ in range(1_000):
+            told.feed(piece)
+        assert tracemalloc.get_traced_memory()[0] < 200_000
+    finally:
+        tracemalloc.stop()
 
 
 # Forms of one dialect
@@ -238,6 +260,14 @@ def test_geminis_empty_last_part_makes_no_empty_text() -> None:
     told = translator("anthropic", "gemini", stream=True).stream("text/event-stream")
     out = told.feed(natives.stream("gemini", "tools")) + told.close()
     assert not any(isinstance(block, Text) for block in read("anthropic", out, streamed=True).blocks)
+
+
+@pytest.mark.parametrize("client", ["openai_chat", "openai_responses"])
+def test_pings_keep_the_clients_stream_alive(client: str) -> None:
+    told = translator(client, "anthropic", stream=True).stream("text/event-stream")
+    assert told.feed(sse({"type": "ping"})) == b": ping\n\n"
+    data = told.feed(natives.stream("anthropic", "text")) + told.close()
+    judges.STREAMS[client](b": ping\n\n" + data)
 
 
 # Errors
