@@ -37,7 +37,8 @@ _HOME = re.compile(
 _SURROUNDINGS = re.compile(
     r"(?im)^[^\w\n]{0,12}(?P<what>(?:primary |current |additional )?(?:working|workspace|project|home)[ -]?(?:directory"
     r"|root(?: folder)?|folder)|cwd|git ?status|git user|current branch|main branch|recent commits|os version"
-    r"|host ?name|user ?name|today'?s date|current date|(?:the )?current working directory(?: is)?|is (?:directory )?a git repo)"
+    r"|host ?name|user ?name|today'?s date|current date|is (?:directory )?a git repo"
+    r"|(?:the )?current working directory(?: is)?)"
     r"\b[^:\n]{0,40}:[ \t]{0,4}(?=[^\s])"
 )
 _UUID = re.compile(r"(?<![0-9A-Fa-f-])[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}(?![0-9A-Fa-f-])")
