@@ -68,7 +68,7 @@ class ConnectTo:
 
     def dns_request(self, flow: dns.DNSFlow) -> None:
         question = flow.request.question
-        if question is None or self.sources.of(flow.client_conn).kind != "wireguard":
+        if question is None or flow.response is not None or self.sources.of(flow.client_conn).kind != "wireguard":
             return
         address = self.address_of.get(question.name.lower().rstrip("."))
         if address is None:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from ccinspect.analyser.records import Record
 from ccinspect.wire.jsontext import as_name, as_object
-from ccinspect.wire.model import Request
+from ccinspect.wire.model import Json, Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +67,42 @@ def _header(headers: Mapping[str, str], name: str) -> str | None:
     return value or None
 
 
-def _session(request: Request, headers: Mapping[str, str]) -> tuple[str | None, str]:
+def session_in_headers(headers: Mapping[str, str]) -> str | None:
+    """The id of the session as far as headers (by lower-case name) say it."""
+    return _session_in_headers(headers)[0]
+
+
+def session_in_body(body: Json) -> str | None:
+    """The id of the session in a request's JSON that nobody has decoded, of any dialect."""
+    raw = as_object(body)
+    for user in (as_object(raw.get("metadata")).get("user_id"), raw.get("user")):
+        if (name := as_name(user)) and (value := _from_user(name)):
+            return value[:_LONGEST]
+    conversation = raw.get("conversation")
+    inner = as_object(raw.get("request")).get("session_id")
+    for said in (
+        conversation,
+        as_object(conversation).get("id"),
+        raw.get("prompt_cache_key"),
+        raw.get("session_id"),
+        inner,
+    ):
+        if value := as_name(said):
+            return value[:_LONGEST]
+    return None
+
+
+def _session_in_headers(headers: Mapping[str, str]) -> tuple[str | None, str]:
     for name in _SESSION_HEADERS:
         if value := _header(headers, name):
             return value, name
+    return None, ""
+
+
+def _session(request: Request, headers: Mapping[str, str]) -> tuple[str | None, str]:
+    value, said_by = _session_in_headers(headers)
+    if value:
+        return value, said_by
     if request.user and (value := _from_user(request.user)):
         return value, "metadata.user_id"
     if request.conversation_id:

@@ -62,18 +62,29 @@ def save(
     with open_store(instance) as store:
         record = store.get(flow) if flow is not None else _newest(store, failed)
         seen = _seen(store, record)
+        places = _places(store, record)
     if not failed and not _was_answered(record):
         raise ShapeError(
             f"flow {seen.flow} was not answered with success: no request that is known to be good",
             "choose another flow, or add --failed",
         )
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    captured = capture.strip(seen, name, now, keep=keep, drop=drop, names=own_names())
+    names = [*own_names(), *places]
+    captured = capture.strip(seen, name, now, keep=keep, drop=drop, names=names)
     shape = capture.checked(captured).model_copy(update={"description": description})
     path = library(instance).save(shape, replace=replace)
     for kind, places in _by_kind(captured.removed).items():
         say(f"  left out, {kind}: {', '.join(places)}", DIM)
     say(f"ccinspect: shape {name} of flow {text.clean(seen.flow)} is saved in {path}: ccinspect shapes show {name}")
+
+
+def _places(store: StoreReader, record: dict[str, Any]) -> list[str]:
+    """Where the run of this flow took place, and what its user is called."""
+    for run in store.runs():
+        if run["id"] == record.get("run"):
+            facts = [run.get("cwd"), run.get("user"), run.get("host"), (run.get("git") or {}).get("root")]
+            return [str(fact) for fact in facts if fact and fact != "/"]
+    return []
 
 
 def _by_kind(removed: Sequence[tuple[str, str]]) -> dict[str, list[str]]:

@@ -42,6 +42,8 @@ class Hook:
     """It runs on the proxy's own event loop, because it never blocks and takes microseconds."""
     fail_closed: bool = False
     """When it fails, the request is refused instead of going on without it; and no request can skip it."""
+    timeout: float | None = None
+    """Seconds; None is what the configuration says. An entry's own comes first."""
     is_async: bool = False
     takes_params: bool = True
     doc: str = ""
@@ -62,6 +64,7 @@ def hook(
     needs_body: NeedsBody | None = None,
     inline: bool = False,
     fail_closed: bool = False,
+    timeout: float | None = None,
     name: str | None = None,
 ) -> Callable[[Function], Hook]:
     """Declare a function as a hook: `fn(ctx, params)`, or `fn(ctx)` where it has no parameters; `async def` or `def`.
@@ -93,6 +96,7 @@ def hook(
             needs_body=touches_body if needs_body is None else needs_body,
             inline=inline,
             fail_closed=fail_closed,
+            timeout=timeout,
             is_async=inspect.iscoroutinefunction(function),
             takes_params=_takes_params(function, called),
             doc=inspect.cleandoc(function.__doc__ or "").partition("\n\n")[0].replace("\n", " "),

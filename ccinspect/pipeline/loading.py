@@ -167,7 +167,7 @@ def steps_of(stage: Stage, entries: list[HookEntry], library: Library, timeout: 
         base = _name(entry.hook, library)
         again = sum(step.name.partition("#")[0] == base for step in steps)
         name = f"{base}#{again + 1}" if again else base
-        steps.append(Step(name, hook, _params(hook, entry.params, where), entry.timeout or timeout))
+        steps.append(Step(name, hook, _params(hook, entry.params, where), entry.timeout or hook.timeout or timeout))
     return steps
 
 

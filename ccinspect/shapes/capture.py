@@ -133,7 +133,7 @@ def strip(
     removed += removed_parameters
     shape = _built(
         name=name, dialect=dialect, agent=seen.agent, saved_from=seen.flow, saved_at=saved_at, method=seen.method,
-        path=address, headers=headers, content_fields=_content_fields(known, kept),
+        path=address, headers=headers, content_fields=_content_fields(known, kept, body),
         merge_strategies=_strategies(dialect, body), inner_hooks=_inner_hooks(seen.headers), body=body,
     )  # fmt: skip
     left = private.find(shape.path, shape.headers, shape.body, dialect, names)
@@ -276,9 +276,9 @@ def _path_of_shape(path: str) -> tuple[str, list[Removed]]:
     return (f"{where}?{'&'.join(pairs)}" if pairs else where), removed
 
 
-def _content_fields(known: Envelope, kept: list[Path]) -> tuple[str, ...]:
-    """What a request brings by itself; also what was kept, which is then there for requests that bring none."""
-    extra = [fieldpath.spell(path[:1]) for path in kept if isinstance(path[0], str) and path[0] not in known.known]
+def _content_fields(known: Envelope, kept: list[Path], body: JsonObject) -> tuple[str, ...]:
+    """What a request brings by itself; what was kept is there for requests that bring none."""
+    extra = {fieldpath.spell(path[:1]): None for path in kept if path[0] in body and path[0] not in known.known}
     return (*known.live, *extra)
 
 

@@ -33,6 +33,14 @@ _HOME = re.compile(
     r"|(?<![\w-])-(?:home|Users)-)(?P<who>[A-Za-z0-9._%+-]{1,64})"
     r"|(?<![\w./])(?P<root>/root)(?=/[\w.])"
 )
+# What an agent tells its model of the place and the moment it works in, one thing on a line.
+_SURROUNDINGS = re.compile(
+    r"(?im)^[^\w\n]{0,12}(?P<what>(?:primary |current |additional )?(?:working|workspace|project|home)[ -]?(?:directory"
+    r"|root(?: folder)?|folder)|cwd|git ?status|git user|current branch|main branch|recent commits|os version"
+    r"|host ?name|user ?name|today'?s date|current date|is (?:directory )?a git repo"
+    r"|(?:the )?current working directory(?: is)?)"
+    r"\b[^:\n]{0,40}:[ \t]{0,4}(?=[^\s])"
+)
 _UUID = re.compile(r"(?<![0-9A-Fa-f-])[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}(?![0-9A-Fa-f-])")
 _RANDOM = re.compile(r"(?<![A-Za-z0-9_+/=-])[A-Za-z0-9_+/=-]{28,512}(?![A-Za-z0-9_+/=-])")
 
@@ -85,8 +93,8 @@ class Finding:
     """One private thing: where it stands, what kind of thing it is, and enough of it to find it again."""
 
     kind: str
-    """`credential`, `sentinel`, `prompt`, `e-mail address`, `home directory`, `id`, `random text`, `identity`,
-    `name` or `connection`."""
+    """`credential`, `sentinel`, `prompt`, `e-mail address`, `home directory`, `surroundings`, `id`, `random text`,
+    `identity`, `name` or `connection`."""
     where: str
     """A path into the body with `body` before it, `headers.NAME`, or `path`."""
     shown: str = ""
@@ -185,6 +193,8 @@ def in_text(text: str, own: re.Pattern[str] | None = None) -> Iterator[tuple[str
         who = (match["who"] or "").rstrip(".").lower()
         if match["root"] or (who not in _PLACEHOLDERS and not who.startswith(("%", "-"))):
             yield "home directory", _short(match[0])
+    for match in _SURROUNDINGS.finditer(text):
+        yield "surroundings", match["what"]
     for match in _UUID.finditer(text):
         yield "id", f"{match[0][:4]}..."
     if own:

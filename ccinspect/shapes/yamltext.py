@@ -11,12 +11,14 @@ from typing import Any
 
 import yaml
 from yaml.constructor import ConstructorError
+from yaml.emitter import ScalarAnalysis
 from yaml.events import AliasEvent
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 MAX_DEPTH = 200
 _BLOCK_FROM = 100
 """Characters from which on a text without line ends stands in a block of its own, too."""
+_BLOCK = re.compile("[\t\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]*")
 # YAML 1.1 takes them for line ends, and reads them as others.
 _ODD_BREAK = re.compile("[\r\x85\u2028\u2029]")
 
@@ -75,6 +77,13 @@ class _Loader(yaml.SafeLoader):
 class _Dumper(yaml.SafeDumper):
     # Others who read these files take `2026-11-21` and `yes` for a date and for true: such texts are quoted.
     yaml_implicit_resolvers = _over(_BY_FIRST, yaml.SafeDumper.yaml_implicit_resolvers)
+
+    def analyze_scalar(self, scalar: str) -> ScalarAnalysis:
+        analysis = super().analyze_scalar(scalar)
+        # PyYAML quotes every text with a tab, or a space before a line end: of a long prompt one line without end.
+        if analysis.multiline and _BLOCK.fullmatch(scalar):
+            analysis.allow_block = True
+        return analysis
 
     def ignore_aliases(self, data: Any) -> bool:
         return True

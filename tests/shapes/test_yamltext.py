@@ -16,18 +16,24 @@ LEAVES = (
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(st.characters(exclude_categories=["Cs"]))
 )
-WORDS = st.sampled_from(
+WORDS = st.text(st.sampled_from("a \t\n:#-|>'\""), max_size=12) | st.sampled_from(
     ["yes", "No", "1e5", "0x1f", "1_000", "007", "~", "null", "2026-11-21", "=", "<<", "12:30", "- a", "a: b", "# c",
      " lead",
      "trail \nx", "tab\there\n", "\n\n", "x" * 200, "\r\n", "\u2028", "\x85", "\ufeff", "|", "@a", "&a", "*a", "!a"]
 )  # fmt: skip
 VALUES = st.recursive(
-    LEAVES | WORDS, lambda inner: st.lists(inner) | st.dictionaries(WORDS | st.text(max_size=5), inner)
+    LEAVES | WORDS,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(WORDS | st.text(st.characters(exclude_categories=["Cs"]), max_size=5), inner, max_size=3)
+    ),
+    max_leaves=8,
 )
+DOCUMENTS = st.dictionaries(st.text(st.characters(exclude_categories=["Cs"]), max_size=5) | WORDS, VALUES, max_size=4)
 
 
 @settings(max_examples=60)
-@given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"]), max_size=5) | WORDS, VALUES))
+@given(DOCUMENTS)
 def test_what_is_written_is_read(value: object) -> None:
     text = yamltext.dump(value)
     assert yamltext.load(text) == value
@@ -43,6 +49,14 @@ def test_long_texts_stand_in_blocks() -> None:
     assert yamltext.dump({"a": "one\ntwo", "b": "word " * 30 + "."}) == (
         "a: |-\n  one\n  two\nb: |-\n  " + "word " * 30 + ".\n"
     )
+
+
+def test_tabs_and_spaces_before_line_ends_do_not_make_one_line_of_a_prompt() -> None:
+    prompt = "  one \n\ttwo\t\n   \n\nthree “quoted” \U0001f600 \n"
+    assert yamltext.dump({"a": {"b": prompt}}) == (
+        "a:\n  b: |2\n      one \n    \ttwo\t\n       \n\n    three “quoted” \U0001f600 \n"
+    )
+    assert yamltext.load(yamltext.dump({"a": {"b": prompt}})) == {"a": {"b": prompt}}
 
 
 @pytest.mark.parametrize(
