@@ -3,7 +3,7 @@
 Left out of detect-secrets are what goes by an assignment's name or by entropy (in prompts nearly everything is one),
 and the patterns that take quadratic time on text made for it; those are written anew below.
 
-Importing detect-secrets takes 0.3 s: this is imported only once somebody wants it.
+Importing detect-secrets takes 0.3 s: it is imported only once somebody wants it.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ import regex
 
 from ccinspect.errors import ConfigError
 from ccinspect.pipeline.message import Facts, Outgoing
+from ccinspect.policy.known_secrets import known_shapes
 from ccinspect.policy.rules import Wildcards
 from ccinspect.policy.settings import RedactConfig
 from ccinspect.policy.strings import Texts, paths
@@ -133,6 +134,9 @@ def _rule(config: RedactConfig) -> _Rule:
         raise ConfigError(
             f"redact, {config.name}: not a regular expression: {error}", "mend the pattern; nothing was started"
         ) from error
+    if own is None:
+        # Now, at the start, instead of in somebody's request.
+        known_shapes()
     search = _known_secrets if own is None else lambda texts, deadline: _pattern(own, config.name, texts, deadline)
 
     def searched(texts: Texts, deadline: float) -> Iterator[tuple[int, _Place]]:
@@ -195,8 +199,6 @@ def _matches(pattern: regex.Pattern[str], texts: Texts, deadline: float) -> Iter
 
 def _known_secrets(texts: Texts, deadline: float) -> Iterator[tuple[int, _Place]]:
     """All texts at once: sixty patterns over ten thousand short strings would take too long one by one."""
-    from ccinspect.policy.known_secrets import known_shapes
-
     for shape in known_shapes():
         searched = 0
         for index, match, begin in _matches(shape.pattern, texts, deadline):
