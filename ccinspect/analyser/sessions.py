@@ -42,6 +42,8 @@ _SESSION_HEADERS = (
     "x-ccinspect-session", "x-claude-code-session-id", "x-opencode-session", "session-id", "session_id",
     "conversation_id",    "x-session-id", "x-session", "x-session-affinity", "x-conversation-id",
 )  # fmt: skip
+SESSION_KEYS = ("metadata", "user", "conversation", "prompt_cache_key", "session_id", "request")
+"""Members of a request's JSON that `session_in_body` looks at."""
 _USER_SESSION = re.compile(r"_session_([0-9A-Za-z-]{8,100})\Z")
 
 

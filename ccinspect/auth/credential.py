@@ -45,6 +45,17 @@ class Credential:
     def __repr__(self) -> str:
         return f"Credential(provider={self.provider!r}, header={self.header!r}, expires={self.expires})"
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """All that nobody may see: for the keys of a signature, each of them."""
+        return tuple(part for part in self.value.split("\n") if part)
+
+    def hidden_in(self, text: str) -> str:
+        """`text` without the secrets, for records of headers whose names do not say that they hold one."""
+        for secret in self.secrets:
+            text = text.replace(secret, "REDACTED")
+        return text
+
     def as_record(self) -> dict[str, object]:
         return {"provider": self.provider, "header": self.header, "expires": self.expires}
 

@@ -18,6 +18,7 @@ from ccinspect.cli import (
     other_commands,
     provider_commands,
     report_commands,
+    rule_commands,
     run_command,
     session_commands,
     shape_commands,
@@ -46,6 +47,7 @@ def build_app() -> typer.Typer:
     flows_commands.register(app)
     conversation_commands.register(app)
     report_commands.register(app)
+    rule_commands.register(app)
     session_commands.register(app)
     shape_commands.register(app)
     provider_commands.register(app)

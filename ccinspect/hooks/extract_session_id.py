@@ -9,7 +9,7 @@ import asyncio
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ccinspect.analyser.sessions import session_in_body, session_in_headers
+from ccinspect.analyser.sessions import SESSION_KEYS, session_in_body, session_in_headers
 from ccinspect.pipeline.context import Context, Head
 from ccinspect.pipeline.declaration import hook
 from ccinspect.pipeline.message import Headers
@@ -39,7 +39,7 @@ def _needs_body(head: Head) -> bool:
 
 
 @hook(
-    reads=("headers", "body"),
+    reads=("headers", *(f"body.{key}" for key in SESSION_KEYS)),
     writes=("session",),
     guard=lambda head: head.session is None,
     params=ExtractSessionIdParams,

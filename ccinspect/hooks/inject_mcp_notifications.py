@@ -28,7 +28,16 @@ def _has_some(head: Head) -> bool:
     )
 
 
-@hook(reads=("session", "body"), writes=("body",), guard=_has_some, stage="inbound")
+_PARTS = ("body.messages", "body.input", "body.contents", "body.tools", "body.tool_choice")
+
+
+# Not all of the body: what says the session stands in other parts of it, and is read before.
+@hook(
+    reads=("session", "body.thinking", *_PARTS),
+    writes=_PARTS,
+    guard=_has_some,
+    stage="inbound",
+)
 def inject_mcp_notifications(ctx: Context) -> None:
     """Put events that were posted for this conversation into it, as a tool call and its result."""
     waiting = ctx.services.get(Notifications)
@@ -40,7 +49,8 @@ def inject_mcp_notifications(ctx: Context) -> None:
     batches = waiting.take(ctx.session)
     if batches:
         insert([Call(_fresh_id(), TOOL, {"taskId": batch.task_id}, batch.text()) for batch in batches])
-        ctx.notes["inject_mcp_notifications"] = {batch.task_id: len(batch.events) for batch in batches}
+        told = sum(len(batch.events) for batch in batches)
+        ctx.notes["inject_mcp_notifications"] = {"tasks": len(batches), "events": told}
 
 
 def _is_side_call(ctx: Context) -> bool:

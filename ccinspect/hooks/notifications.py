@@ -25,6 +25,8 @@ MAX_BATCH = 8_000
 """Bytes of events that one request takes along; the rest waits for the next."""
 _LONGEST_ID = 200
 _CUT = 2_000
+# The call, and the result around the events.
+_BATCH_OVERHEAD = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,16 +108,16 @@ class Notifications:
             for key in [key for key, task in self._tasks.items() if task.session_id == session_id]:
                 task = self._tasks[key]
                 taken: list[bytes] = []
+                max_bytes -= _BATCH_OVERHEAD + len(key[1].encode())
                 while task.events and len(task.events[0][1]) <= max_bytes:
                     taken.append(self._pop(task))
                     max_bytes -= len(taken[-1]) + 2
                 if taken:
                     batches.append(Batch(key[1], [json.loads(data) for data in taken], task.lost, len(task.events)))
                     task.lost = 0
-                if not task.events:
-                    del self._tasks[key]
-                else:
+                if task.events:
                     break
+                del self._tasks[key]
         return batches
 
     def _put(self, key: tuple[str, str], data: bytes) -> None:

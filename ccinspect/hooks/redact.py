@@ -7,6 +7,8 @@ from ccinspect.pipeline.declaration import hook
 from ccinspect.policy.secrets import MAX_SECONDS, Redactor
 from ccinspect.wire.model import ErrorKind
 
+_MOST_NOTED = 30
+
 
 def _has_rules(head: Head) -> bool:
     redactor = head.services.find(Redactor)
@@ -28,4 +30,5 @@ def redact(ctx: Context) -> None:
     if done.stopped is not None:
         ctx.refuse(ErrorKind.PERMISSION, f"ccinspect did not send this request: {done.stopped}")
     if done.findings or done.unsearched:
-        ctx.notes["redact"] = done.as_record()
+        record = done.as_record()
+        ctx.notes["redact"] = record | {"findings": record["findings"][:_MOST_NOTED]}

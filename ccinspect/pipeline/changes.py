@@ -185,8 +185,9 @@ def _compare_notes(changes: Changes, before: dict[str, Json], context: Context) 
     except (TypeError, ValueError, RecursionError) as error:
         raise Nonsense(f"it left notes that JSON cannot say: {error}") from error
     if size > _MAX_NOTES:
-        raise Nonsense(f"it left notes of {size} bytes; {_MAX_NOTES} are allowed")
-    changes.notes = added
+        changes.dropped.append(f"notes: {size} bytes, {_MAX_NOTES} are allowed")
+    else:
+        changes.notes = added
 
 
 def _compare_body(changes: Changes, context: Context, writes: Sequence[Resource]) -> None:

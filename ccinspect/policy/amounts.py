@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
-_MONEY = re.compile(r"\$?\s*(\d{1,9}(?:\.\d{1,9})?)\s*(?:\$|usd)?", re.IGNORECASE)
-_TOKENS = re.compile(r"(\d{1,3}(?:[,_]\d{3})+|\d{1,15})(\.\d{1,9})?\s*([kmg]?)", re.IGNORECASE)
+_MONEY = re.compile(r"\$?\s*(\d{1,9}(?:\.\d{1,9})?)\s*(?:\$|usd)?", re.IGNORECASE | re.ASCII)
+_TOKENS = re.compile(r"(\d{1,3}(?:[,_]\d{3})+|\d{1,15})(\.\d{1,9})?\s*([kmg]?)", re.IGNORECASE | re.ASCII)
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 
 

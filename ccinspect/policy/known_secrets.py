@@ -3,7 +3,7 @@
 Left out of detect-secrets are what goes by an assignment's name or by entropy (in prompts nearly everything is one),
 and the patterns that take quadratic time on text made for it; those are written anew below.
 
-Importing detect-secrets takes 0.3 s: this is imported only once somebody wants it.
+Importing detect-secrets takes 0.3 s: it is imported only once somebody wants it.
 """
 
 from __future__ import annotations
@@ -22,10 +22,14 @@ _ALNUM = frozenset(string.ascii_letters + string.digits)
 _TOKEN = _ALNUM | {"_", "-"}
 # Where a word begins although a letter stands before it: after an escape that nobody has undone (JSON within JSON, a
 # URL's `%3D`) and after a colour of a terminal.
-_AFTER_ESCAPE = regex.compile(
-    r"(?:\\[nrtbfv]|\\u[0-9A-Fa-f]{4}|\\x[0-9A-Fa-f]{2}|%[0-9A-Fa-f]{2}|\x1b\[[0-9;]{0,12}m)\Z"
+_ESCAPE = (
+    r"\\[nrtbfv]|\\u[0-9A-Fa-f]{4}|\\x[0-9A-Fa-f]{2}|%[0-9A-Fa-f]{2}"
+    r"|(?:\x1b|\\u001[bB]|\\x1[bB]|\\033|\\e)\[[0-9;]{0,12}m"
 )
-_LONGEST_ESCAPE = 16
+_AFTER_ESCAPE = regex.compile(rf"(?:{_ESCAPE})\Z")
+_LONGEST_ESCAPE = 24
+# For patterns that would else be tried at each of many beginnings within one word.
+_WORD = rf"(?:(?<![A-Za-z0-9_-])|(?<={_ESCAPE}))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +77,7 @@ _OURS: tuple[tuple[str, str, int, Edges], ...] = (
     ("OpenAI key", r"sk-(?:proj|svcacct|admin|None)-[A-Za-z0-9_-]{16,}", 0, "free"),
     ("OpenAI key", r"sk-[A-Za-z0-9_-]{0,200}?T3BlbkFJ[A-Za-z0-9_-]{16,}", 0, "start"),
     ("OpenRouter key", r"sk-or-(?:v1-)?[A-Za-z0-9]{32,}", 0, "free"),
-    ("API key", r"(?<![A-Za-z0-9_-])sk-[A-Za-z0-9]{32,}", 0, "start"),
-    ("API key", r"(?<=\\[nrt])sk-[A-Za-z0-9]{32,}", 0, "start"),
+    ("API key", rf"{_WORD}sk-[A-Za-z0-9]{{32,}}", 0, "start"),
     ("Google API key", r"AIza[A-Za-z0-9_-]{35}", 0, "word"),
     ("Google OAuth token", r"ya29\.[A-Za-z0-9_-]{30,}", 0, "start"),
     ("Google OAuth secret", r"GOCSPX-[A-Za-z0-9_-]{28}", 0, "start"),
@@ -136,7 +139,7 @@ def known_shapes() -> tuple[Shape, ...]:
 
     found = [Shape(name, regex.compile(pattern), group, edges) for name, pattern, group, edges in _OURS]
     # Only from a word's beginning, and with the signature, which detect-secrets leaves out.
-    jwt = r"(?:(?<![A-Za-z0-9_=.-])|(?<=\\[nrt]))eyJ[A-Za-z0-9_=-]{8,}\.[A-Za-z0-9_=-]{8,}(?:\.[A-Za-z0-9_=.-]*)?"
+    jwt = rf"{_WORD}eyJ[A-Za-z0-9_-]{{8,}}\.[A-Za-z0-9_-]{{8,}}(?:\.[A-Za-z0-9_-]*)?"
     found.append(Shape("JSON Web Token", regex.compile(jwt), 0, "start", JwtTokenDetector.is_formally_valid))
     for module, plugin, name, group, edges in _THEIRS:
         for pattern in getattr(importlib.import_module(f"detect_secrets.plugins.{module}"), plugin).denylist:

@@ -16,6 +16,7 @@ import regex
 
 from ccinspect.errors import ConfigError
 from ccinspect.pipeline.message import Facts, Outgoing
+from ccinspect.policy.known_secrets import known_shapes
 from ccinspect.policy.rules import Wildcards
 from ccinspect.policy.settings import RedactConfig
 from ccinspect.policy.strings import Texts, paths
@@ -133,6 +134,9 @@ def _rule(config: RedactConfig) -> _Rule:
         raise ConfigError(
             f"redact, {config.name}: not a regular expression: {error}", "mend the pattern; nothing was started"
         ) from error
+    if own is None:
+        # Now, at the start, instead of in somebody's request.
+        known_shapes()
     search = _known_secrets if own is None else lambda texts, deadline: _pattern(own, config.name, texts, deadline)
 
     def searched(texts: Texts, deadline: float) -> Iterator[tuple[int, _Place]]:
@@ -195,27 +199,31 @@ def _matches(pattern: regex.Pattern[str], texts: Texts, deadline: float) -> Iter
 
 def _known_secrets(texts: Texts, deadline: float) -> Iterator[tuple[int, _Place]]:
     """All texts at once: sixty patterns over ten thousand short strings would take too long one by one."""
-    from ccinspect.policy.known_secrets import known_shapes
-
     for shape in known_shapes():
+        searched = 0
         for index, match, begin in _matches(shape.pattern, texts, deadline):
+            if match.start() < searched:
+                continue
             span = shape.span(match, texts.joined, begin + len(texts.texts[index]))
             if span is not None:
+                searched = span[1]
                 yield index, (span[0] - begin, span[1] - begin, shape.name)
 
 
 def _findings(texts: Texts, found: list[tuple[_Rule, int, _Place]]) -> tuple[Finding, ...]:
     if not found:
         return ()
+    places: dict[int, list[_Place]] = {}
+    for _, index, place in found:
+        places.setdefault(index, []).append(place)
     where: dict[int, str] = {}
     if texts.json:
-        places: dict[int, list[_Place]] = {}
-        for _, index, place in found:
-            places.setdefault(index, []).append(place)
-        shown = {texts.piece(index).start: _shown(texts.texts[index], at) for index, at in places.items()}
-        where = paths(texts.body.text, shown.keys(), shown)
+        begins = {index: texts.piece(index).start for index in places}
+        shown = {begins[index]: _shown(texts.texts[index], at) for index, at in places.items()}
+        by_begin = paths(texts.body.text, shown.keys(), shown)
+        where = {index: by_begin[begin] for index, begin in begins.items()}
     return tuple(
-        Finding(rule.config.name, name, rule.config.mode, where.get(texts.piece(index).start), start, end)
+        Finding(rule.config.name, name, rule.config.mode, where.get(index), start, end)
         for rule, index, (start, end, name) in found
     )
 

@@ -19,6 +19,7 @@ from ccinspect.wire.model import format_path
 
 LONGEST_NUMBER = 400
 _MAX_KEY_SHOWN = 60
+_AT_ONCE = 2_000_000
 
 # Possessive, and a string without its end counts as one: else hostile quotes would take quadratic time.
 _INSIDE = r'[^"\\]*+(?:\\.[^"\\]*+)*+'
@@ -105,7 +106,7 @@ class Texts:
     def __init__(self, data: bytes) -> None:
         self.body = Body.of(data)
         self.json = is_json(self.body.text)
-        self.texts = _insides(_TOKENS.findall(self.body.text)) if self.json else [self.body.text]
+        self.texts = _insides(_tokens(self.body.text)) if self.json else [self.body.text]
         self.joined = "\n".join(self.texts)
         """All of them, with a line end between two."""
         self.starts = [0, *accumulate(len(text) + 1 for text in self.texts)][:-1]
@@ -126,6 +127,13 @@ class Texts:
     def at(self, place: int) -> int:
         """Which text stands at a place in `joined`."""
         return bisect_right(self.starts, place) - 1
+
+
+def _tokens(text: str) -> list[str]:
+    if len(text) <= _AT_ONCE:
+        return _TOKENS.findall(text)
+    # Slower, but it lets the other threads run between two of them.
+    return [match[0] for match in _TOKENS.finditer(text)]
 
 
 def _insides(tokens: list[str]) -> list[str]:

@@ -123,6 +123,10 @@ def test_the_credential_is_the_only_key_left(credential: Credential, expected: t
     assert REAL not in repr(request)
 
 
+def test_a_record_of_an_unusual_header_can_be_cleaned() -> None:
+    assert Credential("work", REAL, "x-custom").hidden_in(f"Key {REAL}, {REAL}") == "Key REDACTED, REDACTED"
+
+
 def test_the_header_keeps_its_place_and_spelling() -> None:
     fields = Headers([(b"A", b"1"), (b"AUTHORIZATION", b"Bearer sk-ccinspect-work"), (b"B", b"2")])
     apply(outgoing(fields), Credential("work", REAL, "authorization", "Bearer "))

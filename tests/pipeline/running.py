@@ -26,7 +26,7 @@ def request(body: Any = None, path: str = "/v1/messages", **headers: str) -> Out
 
 
 def steps(hooks: Iterable[Hook | tuple[Hook, BaseModel]], timeout: float = 5.0) -> list[Step]:
-    pairs = [each if isinstance(each, tuple) else (each, None) for each in hooks]
+    pairs = [each if isinstance(each, tuple) else (each, each.params and each.params()) for each in hooks]
     return [Step(hook.name, hook, params, timeout) for hook, params in pairs]
 
 

@@ -33,7 +33,7 @@ def test_money(text: object, amount: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "0", "-1", "0.00", "5€", "1e3", "inf", "nan", "$", "1,5", "٥", True, None, "9" * 40]
+    "text", ["", "0", "-1", "0.00", "5€", "1e3", "inf", "nan", "$", "1,5", "\u0665", True, None, "9" * 40]
 )
 def test_no_money(text: object) -> None:
     with pytest.raises(ValueError, match="US dollars"):

@@ -86,10 +86,10 @@ def test_a_password_in_a_url_and_one_in_an_environment() -> None:
     "text",
     [
         "sk-ant-oat-ccinspect-anthropic", "sk-ccinspect-openai", "sk-learn-something-with-a-long-name", "task-force",
-        "123e4567-e89b-12d3-a456-426614174000", "da39a3ee5e6b4b0d3255bfef95601890afd80709", "https://example.com:8080/a@b",
-        "sha512-" + "q1W+" * 20 + "==", "eyJhbGciOiJIUzI1NiJ9", "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----",
-        "-----BEGIN PUBLIC KEY-----", "ghp_short", "AKIA", "toolu_01A09q90qw90lq917835lq9", "msg_013Zva2CMHLNnjNjJKqJ2EF",
-        "EqQBCgIYAhIM" * 40, "gAAAAABo" + "Zx-_" * 200, "the password is in the vault", "token: null", "2026-11-20T12:00:00Z",
+        "123e4567-e89b-12d3-a456-426614174000", "da39a3ee5e6b4b0d3255bfef95601890afd80709", "https://a.com:8080/a@b",
+        "sha512-" + "q1W+" * 20 + "==", "eyJhbGciOiJIUzI1NiJ9", "-----BEGIN CERTIFICATE-----\nMIIB\n-----END",
+        "-----BEGIN PUBLIC KEY-----", "ghp_short", "AKIA", "toolu_01A09q90qw90lq917835lq9",
+        "EqQBCgIYAhIM" * 40, "gAAAAABo" + "Zx-_" * 200, "the password is in the vault", "2026-11-20T12:00:00Z",
     ],
 )  # fmt: skip
 def test_what_is_none_is_left(text: str) -> None:
@@ -131,8 +131,10 @@ def test_other_encodings(encoding: str) -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        b'{"a": "%s', b'{"a": "%s\\', b'{"a": "\\x %s"}', b'{"a": "%s"', b'{"a": "%s"} trailing', b'{"a": 1}\n{"a": "%s"}\n',
-        b'["%s",]', b'\xff\xfe\xfd %s \x00\x80', b'{"a": "\xff %s \xe9"}', b"--boundary\r\n\r\n%s\r\n--boundary--", b"k=%s&x=1",
+        b'{"a": "%s', b'{"a": "%s\\', b'{"a": "\\x %s"}', b'{"a": "%s"', b'{"a": "%s"} trailing',
+        b'{"a": 1}\n{"a": "%s"}\n',
+        b'["%s",]', b'\xff\xfe\xfd %s \x00\x80', b'{"a": "\xff %s \xe9"}', b"--boundary\r\n\r\n%s\r\n--boundary--",
+        b"k=%s&x=1",
         b"event: x\ndata: {\"a\": \"%s\"}\n\n", b'"%s"', b'{"a": "\\ud800 %s"}',
     ],
 )  # fmt: skip
@@ -244,7 +246,8 @@ def test_a_pattern_that_does_not_end_is_ended(mode: str, stopped: bool, monkeypa
 
 @pytest.mark.parametrize(
     "text",
-    ["sk-" * 300_000 + "T3BlbkFJ", "eyJ-" * 250_000, "eyJa." * 200_000, "://a:" * 200_000, '"' * 900_000, "\\" * 900_000,
+    ["sk-" * 300_000 + "T3BlbkFJ", "eyJ-" * 250_000, "eyJa." * 200_000, "://a:" * 200_000, '"' * 900_000,
+     "\\" * 900_000, "%3DeyJ" * 150_000, "eyJhbGciOiJIUzI1NiJ9." * 40_000, "\\neyJ" * 180_000, "ghp_" * 220_000,
      "-----BEGIN PRIVATE KEY-----" * 30_000, "aws" * 300_000, "xoxb-1-" * 130_000, "[" * 900_000, "1" * 900_000,
      "{\"a\":" * 150_000, "npm_" * 220_000, "\\u0041" * 150_000, "AKIA" * 220_000, "1.1." * 220_000],
     ids=lambda text: text[:12],
@@ -267,6 +270,6 @@ def test_no_redaction(entry: dict[str, Any]) -> None:
         RedactConfig.model_validate({"name": "mine", **entry})
 
 
-def test_a_pattern_that_only_one_engine_takes() -> None:
+def test_a_pattern_that_this_engine_does_not_take() -> None:
     with pytest.raises(ConfigError, match="redact, mine"):
-        redactor(pattern=r"\N")
+        Redactor([RedactConfig.model_construct(name="mine", pattern="(", ignore=(), secrets=False)])

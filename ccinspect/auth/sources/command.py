@@ -27,9 +27,30 @@ class CommandSource:
         self._environ = environ
 
     async def fetch(self, refused: str | None) -> Fetched:
-        loop = asyncio.get_running_loop()
         try:
-            transport, running = await loop.subprocess_exec(
+            transport, running = await self._start()
+        except OSError as error:
+            raise SourceFailed(
+                f"its command cannot be started: {error.strerror}", "see that /bin/sh is there"
+            ) from error
+        finished = False
+        try:
+            await running.ended
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_DRAIN_SECONDS):
+                    await running.closed
+            finished = True
+        finally:
+            if not finished:
+                await _kill(transport, running)
+            # Also takes the pipes away from what still runs.
+            transport.close()
+        return _outcome(transport.get_returncode(), bytes(running.output[1]), bytes(running.output[2]))
+
+    async def _start(self) -> tuple[asyncio.SubprocessTransport, _Running]:
+        loop = asyncio.get_running_loop()
+        starting = loop.create_task(
+            loop.subprocess_exec(
                 _Running,
                 "/bin/sh",
                 "-c",
@@ -39,24 +60,15 @@ class CommandSource:
                 # A group of its own, so that all of it can be ended; no terminal to ask on.
                 start_new_session=True,
             )
-        except OSError as error:
-            raise SourceFailed(
-                f"its command cannot be started: {error.strerror}", "see that /bin/sh is there"
-            ) from error
-        group = transport.get_pid()
+        )
         try:
-            await running.ended
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_DRAIN_SECONDS):
-                    await running.closed
-            group = 0
-        finally:
-            if group:
-                _end_group(group)
-                await asyncio.wait([running.gone], timeout=_DRAIN_SECONDS)
-            # Also takes the pipes away from what still runs.
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            # asyncio would end the shell only, and then wait for all that hold its pipes.
+            transport, running = await starting
+            await _kill(transport, running)
             transport.close()
-        return _outcome(transport.get_returncode(), bytes(running.output[1]), bytes(running.output[2]))
+            raise
 
 
 class _Running(asyncio.SubprocessProtocol):
@@ -101,9 +113,10 @@ class _Running(asyncio.SubprocessProtocol):
                 future.set_exception(error)
 
 
-def _end_group(group: int) -> None:
+async def _kill(transport: asyncio.SubprocessTransport, running: _Running) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(group, signal.SIGKILL)
+        os.killpg(transport.get_pid(), signal.SIGKILL)
+    await asyncio.wait([running.gone], timeout=_DRAIN_SECONDS)
 
 
 def _outcome(code: int | None, output: bytes, errors: bytes) -> Fetched:

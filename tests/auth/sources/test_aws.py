@@ -92,6 +92,11 @@ def test_a_request_is_signed_as_amazon_wants_it() -> None:
     assert outgoing.headers.get("x-api-key") is None
 
 
+def test_each_secret_part_is_known_and_none_is_shown() -> None:
+    assert credential().secrets == (KEY, SECRET)
+    assert SECRET not in repr(credential()) + str(credential().as_record())
+
+
 def test_signing_twice_signs_the_second_request() -> None:
     outgoing = request()
     apply(outgoing, credential())

@@ -108,3 +108,26 @@ def test_giving_up_ends_it_and_what_it_started(tmp_path: Path) -> None:
     for descriptor in watched:
         assert select.select([descriptor], [], [], 10)[0], "it is still running"
         os.close(descriptor)
+
+
+def test_giving_up_at_any_moment_leaves_nothing(tmp_path: Path) -> None:
+    # Whoever of the command is alive holds the pipe open.
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+
+    async def give_up(turns: int) -> None:
+        fetching = asyncio.ensure_future(CommandSource(f"exec 9> {pipe}; sleep 60 & wait", ENVIRON).fetch(None))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        fetching.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await fetching
+
+    for turns in range(12):
+        asyncio.run(give_up(turns))
+        try:
+            assert os.read(reader, 1) == b""
+        except BlockingIOError:
+            assert select.select([reader], [], [], 10)[0], "it is still running"
+    os.close(reader)
