@@ -267,9 +267,7 @@ class Config(Block):
     )
     policy: PolicyConfig = Field(default_factory=PolicyConfig, description="What may leave this machine.")
     budgets: list[BudgetConfig] = Field([], description="How much may be spent, by run or by day.")
-    redact: list[RedactConfig] = Field(
-        [], description="What is looked for in bodies, and what is done about it."
-    )
+    redact: list[RedactConfig] = Field([], description="What is looked for in bodies, and what is done about it.")
     hooks: HooksConfig = Field(default_factory=HooksConfig, description="Hooks that see, and may change, requests.")
     prices: dict[str, PriceConfig] = Field(
         {},

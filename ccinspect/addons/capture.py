@@ -108,6 +108,7 @@ class Capture:
             "response": response,
             "client_response": self.client_response,
             "changes": self.changes,
+            "parent": captured.metadata.get("ccinspect.parent"),
             "error": error_record(captured.error),
             "timing": {
                 "started_at": captured.timestamp_created,

@@ -23,6 +23,7 @@ from ccinspect.auth.permission import TOKEN_HEADER, refusal
 from ccinspect.auth.resolver import Credentials
 from ccinspect.auth.sentinel import Sentinel, apply, find_sentinel
 from ccinspect.errors import CcinspectError, CredentialsError
+from ccinspect.hooks.notifications import Notifications
 from ccinspect.identity.tags import PREFIX
 from ccinspect.pipeline.context import Refusal
 from ccinspect.pipeline.declaration import Stage
@@ -31,6 +32,7 @@ from ccinspect.pipeline.overrides import HEADER as HOOKS_HEADER
 from ccinspect.pipeline.overrides import parse_overrides
 from ccinspect.pipeline.pipeline import Pipeline
 from ccinspect.pipeline.records import HookRecord
+from ccinspect.policy.egress import Egress
 from ccinspect.transform.answers import Answer, denied, failed
 from ccinspect.transform.destinations import Destination
 from ccinspect.transform.fallbacks import Attempts, NextTarget, Retry
@@ -58,6 +60,11 @@ class Plan:
     router: Router
     credentials: Credentials
     pipeline: Pipeline
+    egress_of: Callable[[Facts], Egress]
+    """What a flow may reach."""
+    notifications: Notifications
+    configured_hooks: bool = False
+    """There are other hooks than those that wait for notifications."""
     ports: frozenset[int] = frozenset()
     """Of our own listeners, whose pages are no strangers."""
     token: str | None = None
@@ -69,13 +76,14 @@ class Plan:
 
     @property
     def has_hooks(self) -> bool:
-        return any(plan.steps for plan in self.pipeline.plans.values())
+        """Whether hooks have anything to do now."""
+        return self.configured_hooks or self.notifications.pending(None)
 
     @property
     def is_idle(self) -> bool:
-        """Nothing but a sentinel can change a request."""
+        """Only a sentinel, or a notification, could change a request."""
         falls_back = any(map(self.fallbacks_of, self.router.destinations.known))
-        return not (self.router.rules or self.has_hooks or falls_back)
+        return not (self.router.rules or self.configured_hooks or falls_back)
 
 
 class Changes:
@@ -96,7 +104,7 @@ class Changes:
         if captured.response is not None or captured.is_replay:
             return None
         sentinel = find_sentinel(Headers(captured.request.headers.fields), captured.request.path)
-        if sentinel is None and self._is_idle:
+        if sentinel is None and self._is_idle and not self.plan.notifications.pending(None):
             return None
         change = Change(self.plan, self.facts.of(captured), captured, sentinel)
         if not change.is_wanted():
@@ -212,7 +220,7 @@ class Change:
             await self._prepare()
         except Refusal as refusal:
             answer = failed(self._facts.dialect, refusal.kind, refusal.message, refusal.retry_after, refusal.status)
-            self._refuse(answer, refusal.message, f"hook {refusal.hook}")
+            self._refuse(answer, refusal.message, f"hook {refusal.hook}" if refusal.hook else "policy")
         except Untranslatable as error:
             self._diagnostics = list(error.diagnostics)
             self._refuse(error.answer, error.message, "translation")
@@ -277,6 +285,7 @@ class Change:
         else:
             out = await self._in_thread(redirect_request, client, dialect, destination)
         self._decision, self._translated = decision, translated
+        self._check_egress(out)
         out = await self._through("outbound", out, self._facts_at(destination, translated))
         await self._authenticate(out, destination)
         self._translator = (
@@ -287,6 +296,16 @@ class Change:
         self._send_this(out)
         self.record()
 
+    def _check_egress(self, out: Outgoing) -> None:
+        """Where the client wanted to go was judged already; where it goes now may be another place."""
+        moved = (out.host, out.port, out.path) != (self._client.host, self._client.port, self._client.path)
+        egress = self._plan.egress_of(self._facts)
+        if moved and egress.active:
+            verdict = egress.decide(out.host, out.port, out.path, out.method, self._facts)
+            if not verdict.allowed:
+                self.exchange.changes["policy"] = verdict.as_record()
+                raise Refusal(ErrorKind.PERMISSION, f"ccinspect's policy denies this request: {verdict.reason}")
+
     def _facts_at(self, destination: Destination | None, translated: Translated | None) -> Facts:
         """The facts of the request as it goes out."""
         provider = destination.provider if destination else self._facts.provider
@@ -296,7 +315,7 @@ class Change:
     async def _through(self, stage: Stage, outgoing: Outgoing, facts: Facts) -> Outgoing:
         """Send the request through the hooks of a stage. Raises Refusal and CredentialsError."""
         pipeline = self._plan.pipeline
-        if not pipeline.plans[stage].steps:
+        if not self._plan.has_hooks or not pipeline.plans[stage].steps:
             return outgoing
         result = await pipeline.run(stage, outgoing, facts, self._overrides, self._hooks)
         self._facts = replace(self._facts, session=result.session)

@@ -6,7 +6,6 @@ its Origin, and by a Host that is not ours (a name that was rebound to 127.0.0.1
 
 from __future__ import annotations
 
-import ipaddress
 import json
 from collections.abc import Callable
 from typing import Any
@@ -14,10 +13,16 @@ from urllib.parse import urlsplit
 
 from mitmproxy import http
 
+from ccinspect.addons.exchange import Exchange
+from ccinspect.addons.records import request_record
 from ccinspect.addons.sources import Sources
+from ccinspect.auth.permission import is_loopback
 
 Models = Callable[[http.Request], dict[str, Any] | None]
-Notify = Callable[[dict[str, Any]], None]
+Notify = Callable[[dict[str, Any]], object]
+
+OWN = "ccinspect.own"
+"""Metadata: the request is for us, and goes nowhere."""
 
 # An event of a task; more is no notification.
 _MAX_NOTIFICATION = 1 << 20
@@ -46,10 +51,12 @@ class OwnEndpoints:
             if (merged := self.models(request)) is not None:
                 flow.response = _json(200, merged)
         elif path == "/mcp/notify":
-            flow.metadata["ccinspect.notification"] = True
+            flow.metadata[OWN] = True
+            # Read whole, to be answered when it has come.
+            Exchange(request_record(request), reads_request=True).attach(flow)
 
     def request(self, flow: http.HTTPFlow) -> None:
-        if not flow.metadata.pop("ccinspect.notification", False):
+        if OWN not in flow.metadata:
             return
         # Fire and forget: whoever tells us of an event is never told to do better.
         if flow.request.method == "POST" and comes_from_a_program(flow.request):
@@ -73,17 +80,6 @@ def comes_from_a_program(request: http.Request) -> bool:
         return False
     host = urlsplit(f"//{request.headers.get('host', '')}")
     return not request.headers.get("host") or is_loopback(host.hostname or "")
-
-
-def is_loopback(name: str) -> bool:
-    """`localhost`, a name below it, or an address that never leaves this machine."""
-    name = name.lower().rstrip(".")
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
 
 
 def _json(status: int, value: dict[str, Any]) -> http.Response:

@@ -11,9 +11,16 @@ import re
 
 from mitmproxy import http
 
+from ccinspect.addons.own_endpoints import OWN, comes_from_a_program
 from ccinspect.addons.records import request_record
 from ccinspect.addons.sources import Origin, Sources
 
+UPSTREAM_HEADER = "x-ccinspect-upstream"
+PARENT_HEADER = "x-ccinspect-parent"
+PARENT = "ccinspect.parent"
+"""Metadata: the flow that this one repeats."""
+
+_MAX_ID = 64
 PREFIX = re.compile(r"^/r/(?P<run>[0-9a-z]+)/(?P<key>[a-z0-9-]+)(?=[/?]|$)")
 
 ANTHROPIC = Origin("https", "api.anthropic.com", 443)
@@ -54,14 +61,18 @@ class ReverseRouting:
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         listener = self.sources.of(flow.client_conn)
-        if listener.kind != "reverse" or flow.is_replay:
+        if listener.kind != "reverse" or flow.is_replay or OWN in flow.metadata:
             return
         request = flow.request
         snapshot = request_record(request)
+        if PARENT_HEADER in request.headers and comes_from_a_program(request):
+            flow.metadata[PARENT] = request.headers[PARENT_HEADER][:_MAX_ID]
         if listener.target is not None:
             origin: Origin | None = listener.target
         elif prefix := PREFIX.match(request.path):
             origin = self._prefixed(flow, prefix)
+        elif UPSTREAM_HEADER in request.headers and comes_from_a_program(request):
+            origin = self._replayed(flow)
         else:
             origin = route_by_path(request.path, "anthropic-version" in request.headers)
         flow.metadata["ccinspect.client_request"] = snapshot
@@ -80,6 +91,13 @@ class ReverseRouting:
             # One ANTHROPIC_BASE_URL serves clients that append /v1/messages and clients that append /messages.
             request.path = "/v1" + request.path
         _redirect(request, origin, keep_host=listener.keep_host)
+
+    def _replayed(self, flow: http.HTTPFlow) -> Origin | None:
+        """Where `flows replay` says that the first request went. A web page could not say so."""
+        try:
+            return Origin.parse(flow.request.headers[UPSTREAM_HEADER])
+        except ValueError:
+            return None
 
     def _prefixed(self, flow: http.HTTPFlow, prefix: re.Match[str]) -> Origin | None:
         run = self.sources.base_url_runs.get(prefix["run"])

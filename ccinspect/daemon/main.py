@@ -14,15 +14,19 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
+from mitmproxy import http
 from mitmproxy.utils import asyncio_utils
 
-from ccinspect.addons import fidelity, resending
+from ccinspect import __version__
+from ccinspect.addons import content_views, fidelity, resending
 from ccinspect.addons.bounded_view import BoundedView
 from ccinspect.addons.changes import Changes
+from ccinspect.addons.commands import Commands
 from ccinspect.addons.connect_to import ConnectTo, Target, parse_connect_to
 from ccinspect.addons.egress import EgressGuard
 from ccinspect.addons.inspector import Inspector
 from ccinspect.addons.outgoing import FactFinder
+from ccinspect.addons.own_endpoints import OwnEndpoints
 from ccinspect.addons.plain_http2 import PlainHttp2
 from ccinspect.addons.reverse_routing import ReverseRouting
 from ccinspect.addons.sources import Listener, Origin, Sources
@@ -37,19 +41,22 @@ from ccinspect.daemon.control_server import ControlServer
 from ccinspect.daemon.events import Events
 from ccinspect.daemon.listeners import Listeners
 from ccinspect.daemon.master import build_master
-from ccinspect.daemon.plan import build_plan
+from ccinspect.daemon.plan import Surroundings, build_plan
 from ccinspect.daemon.ports import claim_port, release_ports
 from ccinspect.daemon.runs import Runs
 from ccinspect.daemon.secrets_at_start import keep_token, resolve_secret
 from ccinspect.daemon.spent import read_spent
 from ccinspect.daemon.status import build_status, lasting_warnings
 from ccinspect.errors import ConfigError, DaemonRunning, PortBusy
+from ccinspect.hooks.notifications import Notifications
 from ccinspect.identity.providers import Providers
 from ccinspect.paths import Paths, make_private_dir
+from ccinspect.pipeline.message import Headers
 from ccinspect.policy.budgets import Ledger
 from ccinspect.policy.egress import Egress
 from ccinspect.store.options import StoreOptions
 from ccinspect.store.recorder import Recorder
+from ccinspect.transform.models import asker, listing, offers
 
 logger = logging.getLogger("ccinspect.daemon")
 
@@ -121,8 +128,17 @@ class Daemon:
         self.password = resolve_secret(inspector.web_password, "inspector.web_password")
         self.token = keep_token(paths.web_token)
         self.roots = roots.write_upstream_roots(paths.data_dir / "upstream-roots.pem", inspector.upstream_ca)
-        self.plan = build_plan(config, paths.config_dir / "hooks", self.roots, self.ports.values())
         self.sources = Sources()
+        self.notifications = Notifications()
+        self.surroundings = Surroundings(
+            paths.config_dir,
+            self.roots,
+            frozenset(self.ports.values()),
+            self.notifications,
+            self.sources.run_egress,
+        )
+        self.egress = self._egress(config)
+        self.plan = build_plan(config, self.surroundings, self.egress)
 
     async def run(self, pipe: ReadyPipe) -> None:
         """Start, serve, stop."""
@@ -166,7 +182,7 @@ class Daemon:
         recording = Inspector(recorder, self.sources, who, publish)
         facts = FactFinder(self.sources, self.providers)
         changes = Changes(facts, self.plan)
-        guard = EgressGuard(self.sources, facts, self._egress(self.config))
+        guard = EgressGuard(self.sources, facts, self.egress)
         ledger = Ledger(tuple(entry.budget() for entry in self.config.budgets))
 
         async def settle(seconds: float) -> None:
@@ -174,8 +190,10 @@ class Daemon:
             await analyst.flush(seconds)
 
         spending = Spending(facts, ledger, settle, partial(read_spent, self.paths.store_dir))
+        own = OwnEndpoints(self.sources, self._health, partial(_models, changes), self.notifications.add)
         master.insert_addons(
             PlainHttp2(),
+            own,
             ReverseRouting(self.sources),
             guard,
             spending,
@@ -184,6 +202,8 @@ class Daemon:
             who,
             recording,
         )
+        content_views.register(self.paths.store_dir)
+        master.addons.add(Commands(self.paths.store_dir, self.paths.config_dir))
         master.addons.add(BoundedView(master.view, inspector.view.max_flows, inspector.view.max_bytes))
         listeners = Listeners(master.proxyserver, self.sources, self.paths.runtime_dir)
         runs = Runs(
@@ -204,9 +224,8 @@ class Daemon:
 
         async def reload() -> dict[str, Any]:
             changed = await asyncio.to_thread(load_config, self.paths.config_file)
-            providers = Providers(changed.identities)
-            plan = build_plan(changed, self.paths.config_dir / "hooks", self.roots, self.ports.values())
-            egress = self._egress(changed)
+            providers, egress = Providers(changed.identities), self._egress(changed)
+            plan = build_plan(changed, self.surroundings, egress)
             facts.providers, guard.general = providers, egress
             ledger.budgets = tuple(entry.budget() for entry in changed.budgets)
             changes.use(plan)
@@ -246,6 +265,9 @@ class Daemon:
             await master.done()
             await analyst.close()
 
+    def _health(self) -> dict[str, Any]:
+        return {"status": "ok", "version": __version__, "uptime": round(time.time() - self.started_at, 1)}
+
     def _egress(self, config: Config) -> Egress:
         """What the configuration lets leave; offline, our own listeners and local models can still be reached."""
         targets = [port for port, _ in self.target_ports]
@@ -282,6 +304,15 @@ class Daemon:
         logger.info("mitmweb           %s", web_url.partition("?")[0])
         for warning in lasting_warnings(self.config):
             logger.warning(warning)
+
+
+def _models(changes: Changes, request: http.Request) -> dict[str, Any] | None:
+    """The models of all providers that list some; None when the question goes to the provider it was meant for."""
+    destinations = changes.plan.router.destinations
+    offered = offers(destinations)
+    headers = Headers(request.headers.fields)
+    dialect = asker(request.path, headers) if offered else None
+    return listing(offered, dialect) if dialect is not None else None
 
 
 def _connect_targets(config: Config) -> list[Target]:
