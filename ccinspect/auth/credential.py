@@ -19,7 +19,7 @@ class Fetched:
     expires: float | None = None
     """Seconds since 1970; None where the source does not say."""
     keep_until: float | None = None
-    """When the source wants to be asked again, in seconds since 1970; None for `expires`, or the time to live."""
+    """From when the source gives another, in seconds since 1970, though this one still serves; None where unknown."""
     signer: Signer | None = None
     """For sources whose secret does not travel: `value` only tells whether it changed then."""
     headers: tuple[tuple[str, str], ...] = ()

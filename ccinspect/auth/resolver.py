@@ -24,6 +24,9 @@ RENEW_INTERVAL = 5.0
 """Seconds between two attempts to replace one credential that the provider refuses."""
 AHEAD = 0.8
 """Share of its time after which a credential is asked for anew while the old one still serves."""
+# A request with a token that ends while it travels is refused.
+_IN_FLIGHT = 5.0
+# One that is as good as ended is not asked for with every request.
 _LEAST_SECONDS = 1.0
 
 
@@ -34,7 +37,8 @@ class _Entry:
     settings: AuthSettings
     source: Source
     credential: Credential | None = None
-    since: float = 0.0
+    renew_from: float = 0.0
+    """When it is asked for anew, while it still serves."""
     until: float = 0.0
     failure: CredentialsError | None = None
     failed_until: float = 0.0
@@ -78,7 +82,7 @@ class Credentials:
         now = self._now()
         held = entry.credential
         if held is not None and now < entry.until:
-            if now >= entry.since + AHEAD * (entry.until - entry.since) and now >= entry.failed_until:
+            if now >= entry.renew_from and now >= entry.failed_until:
                 # The next request need not wait.
                 self._start(name, entry, None)
             return held
@@ -155,9 +159,8 @@ class Credentials:
         except Exception as error:
             fault = f"its source failed ({type(error).__name__})"
             raise self._failed(name, entry, SourceFailed(fault, "this is a fault of ours: report it")) from None
-        now = self._now()
-        entry.credential, entry.since, entry.failure = credential, now, None
-        entry.until = max(_end(settings, fetched, now), now + _LEAST_SECONDS) if settings.ttl != 0 else now
+        entry.credential, entry.failure = credential, None
+        entry.renew_from, entry.until = _times(settings, fetched, self._now())
         return credential
 
     def _failed(self, name: str, entry: _Entry, failure: SourceFailed) -> CredentialsError:
@@ -170,11 +173,16 @@ class Credentials:
         return _again(entry.failure)
 
 
-def _end(settings: AuthSettings, fetched: Fetched, now: float) -> float:
-    own = fetched.keep_until if fetched.keep_until is not None else fetched.expires
-    if settings.ttl is None:
-        return own if own is not None else now + DEFAULT_TTL
-    return now + settings.ttl if own is None else min(own, now + settings.ttl)
+def _times(settings: AuthSettings, fetched: Fetched, now: float) -> tuple[float, float]:
+    """From when to ask anew, and until when what was fetched serves."""
+    if settings.ttl == 0:
+        return now, now
+    ends = [now + settings.ttl] if settings.ttl is not None else []
+    if fetched.expires is not None:
+        ends.append(fetched.expires - _IN_FLIGHT)
+    until = max(min(ends, default=now + DEFAULT_TTL), now + _LEAST_SECONDS)
+    early = now + AHEAD * (until - now)
+    return early if fetched.keep_until is None else min(fetched.keep_until, early), until
 
 
 def _credential(name: str, settings: AuthSettings, fetched: Fetched) -> Credential:

@@ -1,4 +1,6 @@
-"""Anthropic's cache markers (`cache_control`): counted, taken away, put where they help. Changes the document in place.
+"""Anthropic's cache markers (`cache_control`): counted, taken away, put where they help.
+
+The document is changed in place; what lies in it is replaced by copies, so that it may be shared with others.
 
 A marker is looked for only where the API reads one: at the top level, on tools, on blocks of the system prompt and of
 messages, and on blocks within tool results. A tool's input or schema may hold a field of the same name; it is data.
@@ -30,7 +32,7 @@ def strip(body: JsonObject) -> list[Path]:
     """Take all markers away; returns where they were."""
     found = markers(body)
     for path in found:
-        del fieldpath.get(body, path)[FIELD]
+        fieldpath.remove(body, (*path, FIELD))
     return found
 
 
@@ -58,13 +60,12 @@ def insert(
             notes.append(f"no cache marker at {name}: {count} of {limit} are used")
             continue
         if isinstance(thing, str):
-            thing = {"type": "text", "text": thing}
-            fieldpath.put(body, path, [thing])
+            fieldpath.put(body, path, [{"type": "text", "text": thing}])
             path = (*path, 0)
         chosen = _fitting_ttl(body, path, ttl)
         if chosen != ttl:
             notes.append(f"the cache marker at {name} lives {chosen or '5m'}, as one beside it: longer ones come first")
-        thing[FIELD] = {"type": "ephemeral"} | ({"ttl": chosen} if chosen else {})
+        fieldpath.put(body, (*path, FIELD), {"type": "ephemeral"} | ({"ttl": chosen} if chosen else {}))
         marked.append(path)
         count += 1
     return marked, notes
@@ -77,9 +78,11 @@ def _is_text(path: Path, thing: Any) -> bool:
 
 def _fitting_ttl(body: JsonObject, path: Path, ttl: str | None) -> str | None:
     """The API refuses a marker of an hour that follows a shorter one, so the new one goes with those that are there."""
+    hours = {place: as_object(fieldpath.get(body, place)[FIELD]).get("ttl") == "1h" for place in markers(body) if place}
+    if not hours or set(hours.values()) == {ttl == "1h"}:
+        return ttl
     places = [place for place, _ in _markable(body)][1:]
     at = places.index(path)
-    hours = {place: as_object(fieldpath.get(body, place)[FIELD]).get("ttl") == "1h" for place in markers(body) if place}
     if ttl != "1h" and any(hours.get(place) for place in places[at + 1 :]):
         return "1h"
     if ttl == "1h" and any(hours.get(place) is False for place in places[:at]):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from itertools import pairwise
 from typing import Any, Final
 
 from ccinspect.wire.model import Json, Path, format_path
@@ -79,42 +78,45 @@ def get(document: Json, path: Path) -> Any:
 
 
 def put(document: Json, path: Path, value: Json) -> bool:
-    """Set the value in place; objects on the way are made. False when the way is blocked: by another type, by a list
-    that is too short, or because `path` is the whole document."""
-    if not path:
-        return False
-    for step, following in pairwise(path):
-        inner = get(document, (step,))
-        if inner is MISSING and isinstance(document, dict) and isinstance(step, str) and isinstance(following, str):
-            inner = document[step] = {}
-        if not isinstance(inner, dict | list):
-            return False
-        document = inner
-    last = path[-1]
-    if isinstance(last, str) and isinstance(document, dict):
-        document[last] = value
-        return True
-    if isinstance(last, int) and isinstance(document, list) and -len(document) <= last < len(document):
-        document[last] = value
-        return True
-    return False
+    """Set the value in `document`, which is changed in place; what lies on the way to it is replaced by copies, so that
+    other documents may share parts with this one. Objects that are missing on the way are made.
 
-
-def remove(document: Json, path: Path) -> bool:
-    """Take the value out in place; whether it was there."""
-    if not path or get(document, path) is MISSING:
+    False, and nothing changed, when the way is blocked: by another type, by a list that is too short, or because `path`
+    is the whole document.
+    """
+    if not path or not _is_open(document, path):
         return False
-    del get(document, path[:-1])[path[-1]]
+    _own(document, path[:-1])[path[-1]] = value
     return True
 
 
-def copied(document: Json) -> Any:
-    """The same JSON in lists and objects of its own."""
-    if isinstance(document, dict):
-        return {key: copied(value) for key, value in document.items()}
-    if isinstance(document, list):
-        return [copied(value) for value in document]
+def _is_open(document: Json, path: Path) -> bool:
+    for at, step in enumerate(path):
+        if isinstance(document, dict) and isinstance(step, str):
+            if step not in document:
+                return all(isinstance(later, str) for later in path[at:])
+        elif not isinstance(document, list) or isinstance(step, str) or not -len(document) <= step < len(document):
+            return False
+        document = document[step]
+    return True
+
+
+def _own(document: Any, path: Path) -> Any:
+    """What stands at `path`, after everything on the way there, and it itself, was replaced by a copy."""
+    for step in path:
+        inner = get(document, (step,))
+        inner = {} if inner is MISSING else inner.copy()
+        document[step] = inner
+        document = inner
     return document
+
+
+def remove(document: Json, path: Path) -> bool:
+    """Take the value out of `document`, as `put` sets one; whether it was there."""
+    if not path or get(document, path) is MISSING:
+        return False
+    del _own(document, path[:-1])[path[-1]]
+    return True
 
 
 def leaves(document: Json) -> Iterator[tuple[Path, Json]]:

@@ -81,10 +81,7 @@ def fill(
     notes = _strip_headers(shape, headers)
     body, merge_notes = merge(shape, live)
     notes += merge_notes
-    if shape.inner_hooks:
-        # The hooks change in place, and `live` is what the bytes are compared with.
-        body = fieldpath.copied(body)
-        notes += _run_inner_hooks(shape, body, headers, new_id)
+    notes += _run_inner_hooks(shape, body, headers, new_id)
     notes += _stamp_headers(shape, headers)
     path, query_changed, query_notes = _stamp_query(shape.path, outgoing.path)
     _restore(shape.preserve_headers, headers, outgoing.headers)

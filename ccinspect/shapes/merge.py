@@ -17,7 +17,7 @@ _TEXT_PARTS = "\n\n"
 def merge(shape: Shape, live: JsonObject) -> tuple[JsonObject, list[str]]:
     """The shape's body with the live content in it, and notes on what became of the rest.
 
-    The result shares parts with `live` and none with the shape. Keys stand in the order of `live`, new ones last.
+    The result shares parts with both; keys stand in the order of `live`, new ones last.
     """
     strategies = {fieldpath.parse(text): strategy for text, strategy in shape.merge_strategies.items()}
     chosen = [fieldpath.parse(text) for text in shape.content_fields]
@@ -27,15 +27,13 @@ def merge(shape: Shape, live: JsonObject) -> tuple[JsonObject, list[str]]:
         strategies = {_respelled_path(path, live): strategy for path, strategy in strategies.items()}
         chosen = [_respelled_path(path, live) for path in chosen]
     own, notes = _without_rivals(own, live, shape.dialect)
-    result: JsonObject = fieldpath.copied(own)
+    # Nothing is changed in place but this one object: what lies in it may be shared with the request and the shape.
+    result = dict(own)
     # Whole fields before what lies in them, so that the finer word is the last one.
     paths = sorted(_expanded({*chosen, *strategies}, live), key=lambda path: (len(path), path))
     for path in paths:
         value = fieldpath.get(live, path)
         if value is not MISSING:
-            if any(len(other) > len(path) and fieldpath.covers(path, other) for other in paths):
-                # What lies in it is changed in place below.
-                value = fieldpath.copied(value)
             notes += _fill_in(result, fieldpath.get(own, path), path, value, strategies.get(path, "replace"))
     notes += _left_out(live, paths)
     ordered = [key for key in live if key in result] + [key for key in result if key not in live]
@@ -48,7 +46,7 @@ def _fill_in(result: JsonObject, own: Any, path: Path, value: Json, strategy: St
         if own is MISSING:
             fieldpath.remove(result, path)
         else:
-            fieldpath.put(result, path, fieldpath.copied(own))
+            fieldpath.put(result, path, own)
         return [f"{where} of the request was dropped"]
     joined, note = (value, "") if strategy == "replace" or own is MISSING else _joined(own, value, strategy)
     if not fieldpath.put(result, path, joined):
@@ -59,7 +57,7 @@ def _fill_in(result: JsonObject, own: Any, path: Path, value: Json, strategy: St
 def _joined(own: Json, live: Json, strategy: Strategy) -> tuple[Json, str]:
     """The live value before (`prepend`) or after (`append`) the shape's own."""
     if live is None or live in ("", [], {}):
-        return fieldpath.copied(own), ""
+        return own, ""
     if own is None or own in ("", [], {}):
         return live, ""
     if isinstance(own, dict) and isinstance(live, dict):
@@ -71,7 +69,6 @@ def _joined(own: Json, live: Json, strategy: Strategy) -> tuple[Json, str]:
     elif isinstance(own, list) and isinstance(live, str):
         live = _as_blocks(live, own)
     if isinstance(own, list) and isinstance(live, list):
-        own = fieldpath.copied(own)
         return [*live, *own] if strategy == "prepend" else [*own, *live], ""
     return live, "the shape's value is of another kind; the request's took its place"
 
@@ -88,7 +85,7 @@ def _as_blocks(text: str, beside: list[Any]) -> list[Any]:
 
 def _merged(own: JsonObject, live: JsonObject) -> JsonObject:
     """Both objects' fields, to any depth; what the request says holds."""
-    result: JsonObject = fieldpath.copied(own)
+    result = dict(own)
     for key, value in live.items():
         inner = result.get(key)
         result[key] = _merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value

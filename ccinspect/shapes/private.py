@@ -72,19 +72,24 @@ _PLACEHOLDERS = {
     "foo",
     "project",
 }
+# Logins and names of machines that prompts and definitions of tools hold anyway.
 _COMMON_WORDS = {
-    "root",
-    "user",
-    "admin",
-    "ubuntu",
-    "debian",
-    "localhost",
-    "vagrant",
-    "runner",
-    "build",
-    "test",
-    "dev",
-    "code",
+    *("root", "user", "admin", "ubuntu", "debian", "fedora", "localhost", "vagrant", "runner", "build", "test", "code"),
+    *(
+        "agent",
+        "claude",
+        "codex",
+        "gemini",
+        "openai",
+        "python",
+        "node",
+        "docker",
+        "server",
+        "desktop",
+        "laptop",
+        "home",
+    ),
+    *("work", "github", "gitlab", "jenkins", "coder", "developer", "default", "main", "local", "linux", "host"),
 }
 
 

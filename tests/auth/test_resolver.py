@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import os
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from ccinspect.auth.credential import Credential
 from ccinspect.auth.resolver import FAILURE_TTL, RENEW_INTERVAL, Credentials
 from ccinspect.errors import CredentialsError
-from tests.auth.support import auth, auth_of, token_server, tokens
+from tests.auth.support import Asked, auth, auth_of, token_server, tokens
 
 SECRET = "sk-real-hunter22hunter22"
 
@@ -297,6 +298,33 @@ def test_an_oauth_token_that_is_refused_is_renewed(tmp_path: Path) -> None:
 
     with token_server(lambda asked: tokens("a2", expires_in=3600)) as server:
         run(lambda: scenario(server.url))
+
+
+def test_nobody_waits_for_a_token_that_is_renewed_before_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "t.json"
+    path.write_text(json.dumps({"access_token": "a1", "refresh_token": "r1", "expires_at": time.time() + 600}))
+    clock, gate = Clock(), threading.Event()
+    clock.time = time.time()
+
+    def answer(asked: Asked) -> tuple[int, dict[str, str], bytes]:
+        assert gate.wait(30)
+        return tokens("a2", expires_in=3600)
+
+    async def scenario(url: str) -> None:
+        settings = auth_of(type="oauth2", token_file=path, token_url=url, refresh_before=300)
+        of = Credentials({"work": settings}, now=clock)
+        assert (await of.resolve("work")).value == "a1"
+        # As it would read five minutes later.
+        clock.time += 310
+        path.write_text(json.dumps({"access_token": "a1", "refresh_token": "r1", "expires_at": time.time() + 290}))
+        assert [(await of.resolve("work")).value for _ in range(3)] == ["a1"] * 3
+        gate.set()
+        clock.time += 290
+        assert (await of.resolve("work")).value == "a2"
+
+    with token_server(answer) as server:
+        run(lambda: scenario(server.url))
+    assert len(server.asked) == 1
 
 
 def test_closing_ends_what_still_runs(tmp_path: Path) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import pytest
 
 from ccinspect.shapes import cache_markers
-from ccinspect.shapes.fieldpath import copied
 
 MARK = {"cache_control": {"type": "ephemeral"}}
 HOUR = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
@@ -46,7 +46,7 @@ def test_markers_are_put_at_the_named_places() -> None:
 
 def test_data_of_that_name_is_no_marker() -> None:
     document = body()
-    before = copied(document)
+    before = deepcopy(document)
     assert cache_markers.markers(document) == []
     assert cache_markers.strip(document) == []
     assert document == before
@@ -54,8 +54,8 @@ def test_data_of_that_name_is_no_marker() -> None:
 
 def test_all_markers_are_stripped_wherever_the_api_reads_one() -> None:
     document = body()
-    plain = copied(document)
-    document.update(copied(MARK))
+    plain = deepcopy(document)
+    document.update(deepcopy(MARK))
     document["tools"][0].update(MARK)
     document["system"][0].update(HOUR)
     document["messages"][2]["content"][0].update(MARK)
@@ -68,7 +68,7 @@ def test_no_more_than_four_and_those_that_are_there_count() -> None:
     document = body()
     document["system"][0].update(MARK)
     document["messages"][2]["content"][0]["content"][0].update(MARK)
-    document.update(copied(MARK))
+    document.update(deepcopy(MARK))
     marked, notes = cache_markers.insert(document, ("last_user", "tools", "system"))
     assert marked == [("messages", 2, "content", 0)]
     assert notes == ["no cache marker at tools: 4 of 4 are used", "no cache marker at system: 4 of 4 are used"]
@@ -94,7 +94,7 @@ def test_what_is_marked_already_stays_as_it_is() -> None:
 )
 def test_there_is_no_marker_where_the_api_refuses_one(content: Any) -> None:
     document = {"messages": [{"role": "user", "content": content}]}
-    before = copied(document)
+    before = deepcopy(document)
     assert cache_markers.insert(document, ("last_user", "tools", "system"))[0] == []
     assert document == before
 

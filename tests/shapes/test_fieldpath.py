@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -55,6 +56,16 @@ def test_values_are_put_and_taken() -> None:
     assert fieldpath.put(document, ("a", "b", 0), 9)
     assert fieldpath.remove(document, ("a", "b", 1, "c"))
     assert document["a"] == {"b": [9, {}]}
+
+
+def test_documents_that_share_parts_are_not_changed_with_each_other() -> None:
+    one: dict[str, Any] = {"a": {"b": [1, {"c": 2}]}, "d": [3]}
+    other, before = dict(one), copy.deepcopy(one)
+    assert fieldpath.put(other, ("a", "b", 1, "c"), 9)
+    assert fieldpath.put(other, ("a", "x", "y"), 9)
+    assert fieldpath.remove(other, ("d", 0))
+    assert one == before
+    assert other == {"a": {"b": [1, {"c": 9}], "x": {"y": 9}}, "d": []}
 
 
 @pytest.mark.parametrize("path", [(), ("a", "b"), ("l", 3), ("l", "x"), ("l", 0, "y"), ("new", 0)])

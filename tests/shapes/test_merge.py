@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import pytest
 
-from ccinspect.shapes.fieldpath import copied
 from ccinspect.shapes.merge import merge
 from tests.shapes.samples import shape
 
@@ -51,7 +51,7 @@ def test_fields_are_merged(
     fields: list[str], strategies: dict[str, str], own: dict[str, Any], live: dict[str, Any], merged: dict[str, Any]
 ) -> None:
     template = shape(content_fields=fields, merge_strategies=strategies, body=own)
-    before = copied(own), copied(live)
+    before = deepcopy(own), deepcopy(live)
     result, _ = merge(template, live)
     assert result == merged
     assert list(result)[: len(live.keys() & result.keys())] == [key for key in live if key in result]
