@@ -30,6 +30,7 @@ ENV_PREFIX = "CCINSPECT_"
 # Variables of ours that are no settings.
 RESERVED_ENV = {"CCINSPECT_CONFIG_DIR", "CCINSPECT_RUN_ID", "CCINSPECT_PROJECT", "CCINSPECT_TAGS"}
 
+_SECRET = re.compile(r"\bauth\b|token|password")
 _SIZE_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 _AGE_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
@@ -370,7 +371,9 @@ def _explain(error: ValidationError, path: Path, node: yaml.Node | None, env: Ma
         hint = _nearest(keys[-1], known) if known else "remove it"
         return ConfigError(f"{where}: no setting `{dotted}`", hint)
     problem = first["msg"].removeprefix("Value error, ")
-    return ConfigError(f"{where}: `{dotted}`: {problem} (got {first['input']!r})", "see docs/configuration.md")
+    # What was written may be a secret in the wrong place.
+    got = "" if _SECRET.search(dotted) else f" (got {first['input']!r})"
+    return ConfigError(f"{where}: `{dotted}`: {problem}{got}", "see docs/configuration.md")
 
 
 def _line_of(node: yaml.Node | None, keys: list[str]) -> str:

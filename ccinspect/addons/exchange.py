@@ -32,8 +32,19 @@ class Exchange:
     """Its body, where it was read whole and the client gets another one."""
     translate: Callable[[bytes], bytes] | None = None
     """Makes the client's bytes of the upstream's, piece by piece; an empty piece is the end."""
+    hide: Callable[[str], str] | None = None
+    """Takes the credential that was put on out of a text; it is recorded nowhere."""
     changes: dict[str, Any] = field(default_factory=dict)
     """The flow record's `changes`."""
+
+    def without_secrets(self, request: Record) -> Record:
+        """The forwarded request's record, as it may be kept."""
+        if self.hide is None:
+            return request
+        headers = tuple(
+            (name, self.hide(value.decode("latin-1")).encode("latin-1")) for name, value in request["headers"]
+        )
+        return request | {"headers": headers}
 
     @classmethod
     def of(cls, captured: http.HTTPFlow) -> Exchange | None:

@@ -102,6 +102,8 @@ class Inspector:
         capture.client_request = snapshot if snapshot != capture.request else None
         capture.request_sink = self.recorder.new_body()
         exchange = Exchange.of(captured)
+        if exchange is not None:
+            capture.request = exchange.without_secrets(capture.request)
         if captured.response is None and not (exchange and exchange.reads_request):
             captured.request.stream = _tee(capture.request_sink)
         self.recorder.put({"kind": "flow_started", "flow": capture.record("started")})
@@ -205,6 +207,8 @@ class Inspector:
     ) -> records.Record | None:
         """Put what the client saw beside what the upstream saw; returns the upstream's answer."""
         capture.changes = exchange.changes or None
+        if capture.request is not None:
+            capture.request = exchange.without_secrets(capture.request)
         snapshot = capture.client_request or exchange.client_request
         if capture.request is not None:
             # Said again at the end of the request, when the snapshot had been taken.

@@ -74,6 +74,16 @@ class TestCredentials:
         assert REAL.encode() not in stored
         assert REAL not in json.dumps(record)
 
+    def test_a_key_in_a_header_of_its_own_is_stored_nowhere_either(
+        self, start_daemon: StartDaemon, provider: Provider
+    ) -> None:
+        daemon = start_daemon(providers=anthropic_with({"command": f"echo {REAL}", "header": "X-Custom"}))
+        ask(daemon, headers=SENTINEL)
+        assert provider.requests[0].header("x-custom") == REAL
+        assert REAL not in json.dumps(only_flow(daemon))
+        stored = b"".join(path.read_bytes() for path in daemon.paths.data_dir.rglob("*") if path.is_file())
+        assert REAL.encode() not in stored
+
     def test_a_key_that_is_no_sentinel_passes_untouched(self, start_daemon: StartDaemon, provider: Provider) -> None:
         daemon = start_daemon(providers=anthropic_with())
         assert ask(daemon)[0] == 200
@@ -372,7 +382,7 @@ class TestHooks:
         assert ask(daemon)[0] == 200
         assert bytes(provider.requests[0].content) == json.dumps(MESSAGES).encode()
         states = {hook["name"]: hook["state"] for hook in only_flow(daemon)["changes"]["hooks"]}
-        assert states == {"broken": "failed", "hanging": "timeout", "team": "ran"}
+        assert states.items() >= {"broken": "failed", "hanging": "timeout", "team": "ran"}.items()
 
     def test_one_can_refuse(self, hooked: Any, provider: Provider) -> None:
         status, answer = ask(hooked("refusing"))

@@ -1,0 +1,474 @@
+"""All that happens to one request that is changed: hooks, route, translation, credential, further attempts, answer."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mitmproxy import http
+
+from ccinspect.addons.exchange import Exchange
+from ccinspect.addons.outgoing import CLIENT_BODY, apply_to, outgoing_of, read_body
+from ccinspect.addons.records import request_record, response_record
+from ccinspect.addons.resending import AGAIN, ANSWERED, PROBLEM, RETRIES
+from ccinspect.auth.credential import Credential
+from ccinspect.auth.permission import TOKEN_HEADER, refusal
+from ccinspect.auth.resolver import Credentials
+from ccinspect.auth.sentinel import Sentinel, apply
+from ccinspect.errors import CcinspectError, CredentialsError
+from ccinspect.hooks.notifications import Notifications
+from ccinspect.identity.tags import PREFIX
+from ccinspect.pipeline.context import Refusal
+from ccinspect.pipeline.declaration import Stage
+from ccinspect.pipeline.message import Facts, Headers, Outgoing
+from ccinspect.pipeline.overrides import HEADER as HOOKS_HEADER
+from ccinspect.pipeline.overrides import parse_overrides
+from ccinspect.pipeline.pipeline import Pipeline
+from ccinspect.pipeline.records import HookRecord
+from ccinspect.policy.egress import Egress
+from ccinspect.transform.answers import Answer, denied, failed
+from ccinspect.transform.destinations import Destination
+from ccinspect.transform.fallbacks import Attempts, NextTarget, Retry
+from ccinspect.transform.headers import DIAGNOSTICS, diagnostics_header
+from ccinspect.transform.redirect import read_model, redirect_request
+from ccinspect.transform.request import Translated, Untranslatable, translate_request
+from ccinspect.transform.response import ResponseTranslator, StreamTranslator
+from ccinspect.transform.routes import Decision, Router
+from ccinspect.transform.settings import Fallbacks
+from ccinspect.wire.encoding import StreamDecompressor, decode_body
+from ccinspect.wire.model import Diagnostic, ErrorKind, format_path
+from ccinspect.wire.ratelimits import parse_rate_limits
+
+# Smaller bodies are translated where they are: handing them to a thread would take longer.
+_WORTH_A_THREAD = 32_768
+_ERROR_EXCERPT = 2_000
+_MAX_DIAGNOSTICS = 200
+_NONE = Decision("none")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the configuration wants to be changed."""
+
+    router: Router
+    credentials: Credentials
+    pipeline: Pipeline
+    egress_of: Callable[[Facts], Egress]
+    """What a flow may reach."""
+    notifications: Notifications
+    configured_hooks: bool = False
+    """There are other hooks than those that wait for notifications."""
+    ports: frozenset[int] = frozenset()
+    """Of our own listeners, whose pages are no strangers."""
+    token: str | None = None
+    """What programs that are no runs of ours must show to use a sentinel."""
+
+    def fallbacks_of(self, provider: str | None) -> Fallbacks | None:
+        known = self.router.destinations.known.get(provider or "")
+        return known.settings.fallbacks if known and known.settings else None
+
+    @property
+    def has_hooks(self) -> bool:
+        """Whether hooks have anything to do now."""
+        return self.configured_hooks or self.notifications.pending(None)
+
+    @property
+    def is_idle(self) -> bool:
+        """Only a sentinel, or a notification, could change a request."""
+        falls_back = any(map(self.fallbacks_of, self.router.destinations.known))
+        return not (self.router.rules or self.configured_hooks or falls_back)
+
+
+class Change:
+    """All that happens to one request."""
+
+    def __init__(self, plan: Plan, facts: Facts, captured: http.HTTPFlow, sentinel: Sentinel | None) -> None:
+        self._plan = plan
+        self._captured = captured
+        self._sentinel = sentinel
+        self._client = outgoing_of(captured)
+        """As the client sent it."""
+        self._asked = self._client
+        """As the inbound hooks left it."""
+        self._facts = facts
+        self._overrides = parse_overrides(",".join(self._client.headers.get_all(HOOKS_HEADER)))
+        self._hooks: list[HookRecord] = []
+        snapshot = captured.metadata.get("ccinspect.client_request")
+        self.exchange = Exchange(snapshot or request_record(captured.request))
+        self.answered = False
+        """The answer is ours, in the client's dialect already."""
+        self._sent: Outgoing | None = None
+        self._sent_at = time.monotonic()
+        self._decision = _NONE
+        self._translated: Translated | None = None
+        self._translator: ResponseTranslator | None = None
+        self._stream: StreamTranslator | None = None
+        self._diagnostics: list[Diagnostic] = []
+        self._credential: Credential | None = None
+        self._renewed = False
+        self._fallbacks: Attempts | None = None
+        self._attempts: list[dict[str, Any]] = []
+
+    def is_wanted(self) -> bool:
+        """Whether anything may be done to this request."""
+        if self._sentinel is not None or self._plan.has_hooks:
+            return True
+        if self._plan.router.needs_body(self._facts, self._client):
+            return True
+        return self._guess().action != "none" or self._fallback_settings(self._facts.provider) is not None
+
+    def reads_body(self) -> bool:
+        """Whether the request must be there whole before anything can be sent."""
+        if not _may_have_body(self._captured.request):
+            return False
+        if self._plan.pipeline.needs_body(self._facts, self._client, self._overrides):
+            return True
+        if self._plan.router.needs_body(self._facts, self._client) or self._sentinel is not None:
+            # What carries a credential is sent again with a new one when that was refused.
+            return True
+        destination = self._guess().destination
+        provider = destination.provider if destination else self._facts.provider
+        return (provider or "") in self._plan.credentials or self._fallback_settings(provider) is not None
+
+    def _guess(self) -> Decision:
+        """The decision as far as it can be made without the body."""
+        try:
+            return self._plan.router.route(self._facts, self._client)
+        except CcinspectError:
+            # Told when the request is there.
+            return Decision("redirect")
+
+    def _fallback_settings(self, provider: str | None) -> Fallbacks | None:
+        return self._plan.fallbacks_of(provider) if self._facts.kind == "generate" else None
+
+    async def send(self) -> None:
+        """Make the request that is forwarded, or answer in its place."""
+        try:
+            if self.exchange.reads_request:
+                self._client = replace(self._client, body=read_body(self._captured.request))
+            self._asked = await self._through("inbound", self._client, self._facts)
+            await self._prepare()
+        except Refusal as refusal:
+            answer = failed(self._facts.dialect, refusal.kind, refusal.message, refusal.retry_after, refusal.status)
+            self._refuse(answer, refusal.message, f"hook {refusal.hook}" if refusal.hook else "policy")
+        except Untranslatable as error:
+            self._diagnostics = list(error.diagnostics)
+            self._refuse(error.answer, error.message, "translation")
+        except CredentialsError as error:
+            self._refuse(denied(self._facts.dialect, 401, _told(error)), _told(error), "credentials")
+        except CcinspectError as error:
+            self._refuse(denied(self._facts.dialect, 502, _told(error)), _told(error), "rule")
+
+    async def _prepare(self) -> None:
+        router, facts, client = self._plan.router, self._facts, self._asked
+        model = await self._in_thread(read_model, client, facts.dialect)
+        decision = router.route(facts, client, model)
+        if decision.action == "deny":
+            self._decision = decision
+            reason = decision.reason or f"rule {decision.rule} of inspector.transforms denies this request"
+            self._refuse(denied(facts.dialect, 403, reason), reason, "rule")
+            return
+        self._check_sentinel()
+        if decision.action == "none" and self._sentinel is not None and self._sentinel.name in self._plan.credentials:
+            decision = router.to_provider(self._sentinel.name, facts, client, model)
+        await self._make(decision)
+        provider = decision.destination.provider if decision.destination else facts.provider
+        settings = self._fallback_settings(provider)
+        if settings is not None and self.exchange.reads_request:
+            asked = decision.destination.model if decision.destination else None
+            self._fallbacks = Attempts(settings, time.monotonic, provider, asked or model)
+        if self._fallbacks is not None or (self._credential is not None and self.exchange.reads_request):
+            self._captured.metadata[RETRIES] = self
+
+    def _check_sentinel(self) -> None:
+        if self._sentinel is None:
+            return
+        headers = self._client.headers
+        reason = refusal(
+            self._facts,
+            headers,
+            host=_host_as_asked(self.exchange.client_request),
+            listener_ports=self._plan.ports,
+            token_required=self._plan.token,
+            token_given=headers.get(TOKEN_HEADER),
+        )
+        if reason is not None:
+            raise CredentialsError(reason, "")
+
+    async def _in_thread[**P, T](self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call what takes as long as the body is large, where no other flow waits for it."""
+        if len(self._client.body or b"") > _WORTH_A_THREAD:
+            return await asyncio.to_thread(function, *args, **kwargs)
+        return function(*args, **kwargs)
+
+    async def _make(self, decision: Decision) -> None:
+        """Turn the client's request into the one that the decision wants, and put it into the flow."""
+        client, dialect, destination = self._asked, self._facts.dialect, decision.destination
+        translated: Translated | None = None
+        self._diagnostics = []
+        if destination is None:
+            out = replace(client, headers=Headers(client.headers.fields))
+        elif decision.action == "transform" and dialect is not None:
+            translated = await self._in_thread(translate_request, client, dialect, destination)
+            out = translated.outgoing
+            self._diagnostics = list(translated.diagnostics)
+        else:
+            out = await self._in_thread(redirect_request, client, dialect, destination)
+        self._decision, self._translated = decision, translated
+        self._check_egress(out)
+        out = await self._through("outbound", out, self._facts_at(destination, translated))
+        await self._authenticate(out, destination)
+        self._translator = (
+            ResponseTranslator(translated.client, self._diagnostics, now=time.time(), unique=self._facts.flow_id)
+            if translated is not None and translated.client.translates
+            else None
+        )
+        self._send_this(out)
+        self.record()
+
+    def _check_egress(self, out: Outgoing) -> None:
+        """Where the client wanted to go was judged already; where it goes now may be another place."""
+        moved = (out.host, out.port, out.path) != (self._client.host, self._client.port, self._client.path)
+        egress = self._plan.egress_of(self._facts)
+        if moved and egress.active:
+            verdict = egress.decide(out.host, out.port, out.path, out.method, self._facts)
+            if not verdict.allowed:
+                self.exchange.changes["policy"] = verdict.as_record()
+                raise Refusal(ErrorKind.PERMISSION, f"ccinspect's policy denies this request: {verdict.reason}")
+
+    def _facts_at(self, destination: Destination | None, translated: Translated | None) -> Facts:
+        """The facts of the request as it goes out."""
+        provider = destination.provider if destination else self._facts.provider
+        dialect = translated.client.upstream if translated else self._facts.dialect
+        return replace(self._facts, provider=provider, dialect=dialect)
+
+    async def _through(self, stage: Stage, outgoing: Outgoing, facts: Facts) -> Outgoing:
+        """Send the request through the hooks of a stage. Raises Refusal and CredentialsError."""
+        pipeline = self._plan.pipeline
+        if not self._plan.has_hooks or not pipeline.plans[stage].steps:
+            return outgoing
+        result = await pipeline.run(stage, outgoing, facts, self._overrides, self._hooks)
+        self._facts = replace(self._facts, session=result.session)
+        if result.notes:
+            self.exchange.changes.setdefault("notes", {}).update(result.notes)
+        if result.unknown:
+            self.exchange.changes["unknown_hooks"] = result.unknown
+        if result.refusal is not None:
+            raise result.refusal
+        return result.outgoing
+
+    def _send_this(self, out: Outgoing) -> None:
+        if self.exchange.reads_request:
+            # The inspector has read and removed them by now.
+            out.headers.remove(*(name for name in out.headers if name.lower().startswith(PREFIX)))
+        self._sent, self._sent_at = out, time.monotonic()
+        apply_to(self._captured, out, self._client)
+        self.exchange.client_body = self._captured.metadata.get(CLIENT_BODY)
+
+    async def _authenticate(self, out: Outgoing, destination: Destination | None) -> None:
+        """Put the destination's credential on; a sentinel goes nowhere."""
+        credentials = self._plan.credentials
+        name = destination.provider if destination else self._sentinel.name if self._sentinel else None
+        if self._sentinel is None and (name is None or name not in credentials):
+            return
+        # A sentinel of a provider that the request does not go to must not take its key there.
+        self._credential = await credentials.resolve(name or "")
+        apply(out, self._credential)
+        self.exchange.hide = self._credential.hidden_in
+        self.exchange.changes["credentials"] = name
+
+    def holds(self, response: http.Response) -> bool:
+        """Whether an answer is judged before the client sees it (`resending.Retries`)."""
+        if response.status_code == 401:
+            return self._credential is not None and not self._renewed
+        return self._fallbacks is not None and self._fallbacks.holds(response.status_code)
+
+    async def after_failure(self) -> None:
+        """Decide what becomes of a failed attempt."""
+        captured = self._captured
+        problem: str | None = captured.metadata.get(PROBLEM)
+        response = captured.response if problem is None else None
+        self._note_attempt(response, problem)
+        try:
+            if response is not None and response.status_code == 401:
+                again = await self._renew()
+            else:
+                again = self._fallbacks is not None and await self._fall_back(self._fallbacks, response, problem)
+        except CcinspectError as error:
+            again = False
+            self._attempts[-1]["gave_up"] = error.message
+        if again:
+            captured.metadata[AGAIN] = True
+        elif problem is not None and self._facts.dialect is not None:
+            message = f"the upstream cannot be reached: {problem}"
+            self._refuse(failed(self._facts.dialect, ErrorKind.SERVER, message, status=502), message, "upstream")
+            captured.metadata[ANSWERED] = True
+        self.record()
+
+    async def _renew(self) -> bool:
+        """Get the credential anew after it was refused; whether it is another one now."""
+        assert self._credential is not None
+        assert self._sent is not None
+        self._renewed = True
+        fresh = await self._plan.credentials.renew(self._credential.provider, self._credential)
+        if fresh is None:
+            return False
+        self._credential = fresh
+        self.exchange.hide = fresh.hidden_in
+        again = replace(self._sent, headers=Headers(self._sent.headers.fields))
+        apply(again, fresh)
+        self._send_this(again)
+        return True
+
+    async def _fall_back(self, fallbacks: Attempts, response: http.Response | None, problem: str | None) -> bool:
+        limits = parse_rate_limits(_text_headers(response)) if response is not None else None
+        verdict = fallbacks.next(
+            response.status_code if response is not None else None, limits.retry_after if limits else None, problem
+        )
+        if isinstance(verdict, Retry):
+            self._attempts[-1]["waited"] = verdict.after
+            await asyncio.sleep(verdict.after)
+            self._sent_at = time.monotonic()
+            return True
+        if not isinstance(verdict, NextTarget):
+            self._attempts[-1]["gave_up"] = verdict.reason
+            return False
+        self._renewed = False
+        provider = verdict.provider or self._facts.provider or ""
+        decision = self._plan.router.to_provider(provider, self._facts, self._asked, verdict.model)
+        if verdict.model is not None and decision.destination is not None and decision.destination.model is None:
+            decision = replace(decision, destination=replace(decision.destination, model=verdict.model))
+        if provider == self._facts.provider and decision.destination is not None:
+            decision = replace(decision, destination=replace(decision.destination, keeps_credentials=True))
+        await self._make(replace(decision, rule=self._decision.rule))
+        return True
+
+    def _note_attempt(self, response: http.Response | None, problem: str | None) -> None:
+        destination = self._decision.destination
+        attempt: dict[str, Any] = {
+            "provider": destination.provider if destination else self._facts.provider,
+            "model": destination.model if destination else None,
+            "url": self._sent.url.partition("?")[0] if self._sent else None,
+            "status": response.status_code if response else None,
+            "ms": round((time.monotonic() - self._sent_at) * 1000, 1),
+            "error": problem,
+        }
+        if response is not None and response.raw_content:
+            attempt["error"] = response.raw_content[:_ERROR_EXCERPT].decode("utf-8", "replace")
+        self._attempts.append(attempt)
+
+    def take_head(self, response: http.Response) -> None:
+        """The upstream's answer has begun."""
+        translator = self._translator
+        if translator is None:
+            return
+        headers = Headers(response.headers.fields)
+        self.exchange.upstream_response = response_record(response)
+        if not translator.streams(response.status_code, headers):
+            self.exchange.reads_response = True
+            return
+        self._stream = translator.stream(response.headers.get("content-type", ""))
+        self.exchange.translate = _unpacking(self._stream, response.headers.get("content-encoding", ""))
+        head = translator.head(headers)
+        if self._captured.request.http_version == "HTTP/1.1":
+            head.set("transfer-encoding", "chunked")
+        response.headers = http.Headers(head.fields)
+        response.data.trailers = None
+
+    async def finish(self) -> None:
+        """The answer is complete; one that was read whole is translated now."""
+        response, translator = self._captured.response, self._translator
+        if response is not None and translator is not None and self.exchange.reads_response:
+            body = self.exchange.upstream_body = response.raw_content or b""
+            plain = decode_body(body, response.headers.get("content-encoding", "")).data
+            arguments = (response.status_code, Headers(response.headers.fields), plain)
+            if len(body) > _WORTH_A_THREAD:
+                told = await asyncio.to_thread(translator.buffered, *arguments)
+            else:
+                told = translator.buffered(*arguments)
+            self._diagnostics = list(told.diagnostics)
+            _answer(response, told.status, told.headers, told.body)
+        elif self._stream is not None:
+            self._diagnostics += self._stream.diagnostics
+        self.record()
+
+    def record(self) -> None:
+        """Write down what has been done so far."""
+        changes = self.exchange.changes
+        decision, destination = self._decision, self._decision.destination
+        if decision.action != "none":
+            changes["route"] = {
+                "rule": decision.rule,
+                "action": decision.action,
+                "provider": destination.provider if destination else None,
+                "model": destination.model if destination else None,
+                "dialect": self._translated.client.upstream if self._translated else None,
+            }
+        if self._diagnostics:
+            changes["diagnostics"] = [
+                {
+                    "severity": note.severity,
+                    "code": note.code,
+                    "message": note.message[:500],
+                    "path": format_path(note.path)[:500] if note.path else None,
+                    "source": note.source,
+                    "target": note.target,
+                }
+                for note in self._diagnostics[:_MAX_DIAGNOSTICS]
+            ]
+        if self._attempts:
+            changes["attempts"] = self._attempts
+        if self._hooks:
+            changes["hooks"] = [hook.as_record() for hook in self._hooks]
+
+    def _refuse(self, answer: Answer, message: str, by: str) -> None:
+        self.exchange.changes["refused"] = {"by": by, "reason": message}
+        self.answered = True
+        self._translator = None
+        headers = Headers(answer.headers.fields)
+        if told := diagnostics_header(self._diagnostics):
+            headers.set(DIAGNOSTICS, told)
+        self._captured.response = http.Response.make(answer.status, answer.body, http.Headers(headers.fields))
+        self.record()
+
+
+def _may_have_body(request: http.Request) -> bool:
+    return request.method not in ("GET", "HEAD", "OPTIONS") and request.headers.get("content-length") != "0"
+
+
+def _host_as_asked(client_request: dict[str, Any]) -> str | None:
+    """The Host header of the client's own request."""
+    for name, value in client_request["headers"]:
+        if name.lower() == b"host":
+            return str(value.decode("latin-1"))
+    return client_request["authority"] or None
+
+
+def _told(error: CcinspectError) -> str:
+    return f"{error.message}. {error.hint}." if error.hint else f"{error.message}."
+
+
+def _unpacking(stream: StreamTranslator, content_encoding: str) -> Callable[[bytes], bytes]:
+    unpack = StreamDecompressor(content_encoding) if content_encoding else None
+
+    def translate(piece: bytes) -> bytes:
+        if not piece:
+            return stream.close()
+        return stream.feed(unpack.feed(piece) if unpack else piece)
+
+    return translate
+
+
+def _text_headers(response: http.Response) -> list[tuple[str, str]]:
+    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in response.headers.fields]
+
+
+def _answer(response: http.Response, status: int, headers: Headers, body: bytes) -> None:
+    response.status_code = status
+    headers.set("content-length", str(len(body)))
+    response.headers = http.Headers(headers.fields)
+    response.data.content = body
+    response.data.trailers = None
