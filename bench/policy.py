@@ -38,12 +38,14 @@ def bodies() -> dict[str, bytes]:
     chance = random.Random(4)
     turn = {"role": "user", "content": [{"type": "text", "text": _prose(chance, 2_000)}]}
     conversation = {"model": "m", "messages": [turn] * (SIZE // 2_100)}
-    small = {"tools": [{"name": f"t{n}", "d": _prose(chance, 30), "required": ["a", "b"]} for n in range(SIZE // 90)]}
+    tools = {
+        "tools": [{"name": f"t{n}", "description": _prose(chance, 120), "required": ["a"]} for n in range(SIZE // 180)]
+    }
     image = {
         "messages": [{"content": [{"source": {"data": base64.b64encode(chance.randbytes(SIZE * 3 // 4)).decode()}}]}]
     }
     leak = {**conversation, "system": "key: ghp_" + "aB3d" * 9}
-    made = {"conversation": conversation, "many small strings": small, "image": image, "with a secret": leak}
+    made = {"conversation": conversation, "tool definitions": tools, "image": image, "with a secret": leak}
     return {name: json.dumps(value).encode() for name, value in made.items()}
 
 

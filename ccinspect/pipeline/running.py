@@ -107,13 +107,16 @@ class StageRun:
         except NoThread as error:
             return self._failed(index, "skipped", started, str(error))
         self.running[future] = (index, context, started)
+        if future.done():
+            self._settle(future)
         return None
 
     def _submit(self, step: Step, context: Context) -> asyncio.Future[Outcome]:
         if not step.hook.is_async:
             return self.workers.run(_work(step, context), step.timeout)
         if step.hook.inline:
-            return asyncio.ensure_future(_awaited_here(step, context))
+            # Eager: one that does not wait for anything is done at once, and costs no turn of the loop.
+            return asyncio.Task(_awaited_here(step, context), loop=asyncio.get_running_loop(), eager_start=True)
         return self.loop.run(_coroutine(step, context), step.timeout)
 
     def _settle(self, future: asyncio.Future[Outcome]) -> None:

@@ -71,8 +71,14 @@ _OURS: tuple[tuple[str, str, int, Edges], ...] = (
         0,
         "free",
     ),
-    ("AWS secret key", r"(?i:aws_?secret_?(?:access_?)?key)[\"'\\]{0,4}\s{0,4}[=:]\s{0,4}[\"'\\]{0,4}"
-     r"([A-Za-z0-9/+]{40})(?![A-Za-z0-9/+=])", 1, "free"),
+    (
+        "AWS secret key",
+        rf"(?:(?<![A-Za-z])|(?<={_ESCAPE}))"
+        r"(?i:aws[a-z0-9_ .-]{0,20}(?:key|secret|token|password|pwd|pass))[\"'\\]{0,4}\s{0,4}(?::=|=>|=|:)\s{0,4}"
+        r"[\"'\\]{0,4}([A-Za-z0-9/+]{40})(?![A-Za-z0-9/+=])",
+        1,
+        "free",
+    ),
     ("Anthropic key", r"sk-ant-(?!oat-ccinspect-)[A-Za-z0-9_-]{16,}", 0, "free"),
     ("OpenAI key", r"sk-(?:proj|svcacct|admin|None)-[A-Za-z0-9_-]{16,}", 0, "free"),
     ("OpenAI key", r"sk-[A-Za-z0-9_-]{0,200}?T3BlbkFJ[A-Za-z0-9_-]{16,}", 0, "start"),
@@ -113,7 +119,7 @@ _OURS: tuple[tuple[str, str, int, Edges], ...] = (
 # Class of detect-secrets, our name, which group is the secret, edges. Its OpenAI, npm and private key patterns are ours
 # instead: the first two take quadratic time, the last finds only the first line of a key.
 _THEIRS: tuple[tuple[str, str, str, int, Edges], ...] = (
-    ("aws", "AWSKeyDetector", "AWS key", -1, "word"),
+    ("aws", "AWSKeyDetector", "AWS key", 0, "word"),
     ("azure_storage_key", "AzureStorageKeyDetector", "Azure storage key", 0, "free"),
     ("basic_auth", "BasicAuthDetector", "password in a URL", 1, "free"),
     ("discord", "DiscordBotTokenDetector", "Discord token", 0, "word"),
@@ -128,6 +134,8 @@ _THEIRS: tuple[tuple[str, str, str, int, Edges], ...] = (
     ("telegram_token", "TelegramBotTokenDetector", "Telegram token", 0, "word"),
     ("twilio", "TwilioKeyDetector", "Twilio key", 0, "word"),
 )
+# Of these, the patterns with a group go by the name of what is assigned to; ours takes their place.
+_BY_NAME = {"AWSKeyDetector"}
 
 
 @cache
@@ -143,7 +151,6 @@ def known_shapes() -> tuple[Shape, ...]:
     found.append(Shape("JSON Web Token", regex.compile(jwt), 0, "start", JwtTokenDetector.is_formally_valid))
     for module, plugin, name, group, edges in _THEIRS:
         for pattern in getattr(importlib.import_module(f"detect_secrets.plugins.{module}"), plugin).denylist:
-            secret = (1 if pattern.groups else 0) if group < 0 else group
-            compiled = regex.compile(pattern.pattern, pattern.flags)
-            found.append(Shape(name, compiled, secret, "free" if secret else edges))
+            if plugin not in _BY_NAME or not pattern.groups:
+                found.append(Shape(name, regex.compile(pattern.pattern, pattern.flags), group, edges))
     return tuple(found)

@@ -45,8 +45,7 @@ def insert(
     """
     marked: list[Path] = []
     notes: list[str] = []
-    # A marker of `null` is none, but stands in the way of nothing.
-    count = sum(1 for path in markers(body) if fieldpath.get(body, path)[FIELD] is not None)
+    lives = _lives(body)
     for name in breakpoints:
         path = _place(body, name)
         thing: Any = fieldpath.get(body, path) if path is not None else None
@@ -56,18 +55,18 @@ def insert(
             continue
         if isinstance(thing, dict) and thing.get(FIELD) is not None:
             continue
-        if count >= limit:
-            notes.append(f"no cache marker at {name}: {count} of {limit} are used")
+        if len(lives) >= limit:
+            notes.append(f"no cache marker at {name}: {len(lives)} of {limit} are used")
             continue
         if isinstance(thing, str):
             fieldpath.put(body, path, [{"type": "text", "text": thing}])
             path = (*path, 0)
-        chosen = _fitting_ttl(body, path, ttl)
+        chosen = _fitting_ttl(body, lives, path, ttl)
         if chosen != ttl:
             notes.append(f"the cache marker at {name} lives {chosen or '5m'}, as one beside it: longer ones come first")
         fieldpath.put(body, (*path, FIELD), {"type": "ephemeral"} | ({"ttl": chosen} if chosen else {}))
         marked.append(path)
-        count += 1
+        lives[path] = chosen == "1h"
     return marked, notes
 
 
@@ -76,16 +75,22 @@ def _is_text(path: Path, thing: Any) -> bool:
     return isinstance(thing, str) and bool(thing.strip()) and path[-1] in ("system", "content")
 
 
-def _fitting_ttl(body: JsonObject, path: Path, ttl: str | None) -> str | None:
+def _lives(body: JsonObject) -> dict[Path, bool]:
+    """Of everything that is marked, whether for an hour. A marker of `null` is none, but stands in the way of nothing."""
+    found = {path: fieldpath.get(body, path)[FIELD] for path in markers(body)}
+    return {path: as_object(marker).get("ttl") == "1h" for path, marker in found.items() if marker is not None}
+
+
+def _fitting_ttl(body: JsonObject, lives: dict[Path, bool], path: Path, ttl: str | None) -> str | None:
     """The API refuses a marker of an hour that follows a shorter one, so the new one goes with those that are there."""
-    hours = {place: as_object(fieldpath.get(body, place)[FIELD]).get("ttl") == "1h" for place in markers(body) if place}
-    if not hours or set(hours.values()) == {ttl == "1h"}:
+    if not path or set(lives.values()) <= {ttl == "1h"}:
         return ttl
-    places = [place for place, _ in _markable(body)][1:]
+    places = [place for place, _ in _markable(body)]
     at = places.index(path)
-    if ttl != "1h" and any(hours.get(place) for place in places[at + 1 :]):
+    if ttl != "1h" and any(lives.get(place) for place in places[at + 1 :]):
         return "1h"
-    if ttl == "1h" and any(hours.get(place) is False for place in places[:at]):
+    # The marker of the whole request stands first here, and is the last that the API sets.
+    if ttl == "1h" and any(lives.get(place) is False for place in places[1:at]):
         return None
     return ttl
 

@@ -85,6 +85,21 @@ def test_a_password_in_a_url_and_one_in_an_environment() -> None:
 @pytest.mark.parametrize(
     "text",
     [
+        "aws_secret_access_key = {}",
+        "AWS_SECRET_KEY: '{}'",
+        'awsKey := "{}"',
+        '\\"aws_token\\":\\"{}\\"',
+        "aws.password=>{}",
+    ],
+)
+def test_secret_keys_of_aws_go_by_their_name(text: str) -> None:
+    secret = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+    assert masked(text.replace("{}", secret)).body.decode() == text.replace("{}", "[redacted: AWS secret key]")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
         "sk-ant-oat-ccinspect-anthropic", "sk-ccinspect-openai", "sk-learn-something-with-a-long-name", "task-force",
         "123e4567-e89b-12d3-a456-426614174000", "da39a3ee5e6b4b0d3255bfef95601890afd80709", "https://a.com:8080/a@b",
         "sha512-" + "q1W+" * 20 + "==", "eyJhbGciOiJIUzI1NiJ9", "-----BEGIN CERTIFICATE-----\nMIIB\n-----END",

@@ -124,6 +124,16 @@ def test_a_path_names_a_block() -> None:
     assert len(notes) == 2
 
 
+def test_the_whole_request_can_be_marked() -> None:
+    document = body()
+    document["system"][0].update(HOUR)
+    assert cache_markers.insert(document, (".", "tools")) == (
+        [(), ("tools", 1)],
+        ["the cache marker at tools lives 1h, as one beside it: longer ones come first"],
+    )
+    assert document["cache_control"] == MARK["cache_control"]
+
+
 @pytest.mark.parametrize(
     "broken", [{"tools": 1, "system": 2, "messages": 3}, {"messages": [None, 1, {"role": "user"}]}, {}]
 )
