@@ -98,6 +98,13 @@ def test_what_ran_is_told(place: Place) -> None:
     assert "route    rule 2" in "\n".join(place.lines("flows", "show", flow_id(1), "--http"))
 
 
+def test_changed_flows_can_be_listed(place: Place) -> None:
+    place.record(http_flow(0), changed_flow(1), http_flow(2, parent=flow_id(0)))
+    assert [record["id"] for record in place.json("flows", "list", "--changed")] == [flow_id(1)]
+    assert f"  parent   {flow_id(0)}" in place.lines("flows", "show", flow_id(2), "--http")
+    assert f"  replay of {flow_id(0)}" in place.lines("flows", "compare", flow_id(2))
+
+
 def test_several_flows_as_json(place: Place) -> None:
     place.record(http_flow(0, request_body=b"{}"), changed_flow(1))
     plain, changed = place.json("flows", "compare", flow_id(0)[:8], flow_id(1))
