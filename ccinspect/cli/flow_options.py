@@ -26,6 +26,9 @@ Status = Annotated[
 Method = Annotated[str | None, typer.Option(metavar="METHOD", help="Only this HTTP method.")]
 Type = Annotated[str | None, typer.Option(metavar="TYPE", help="Only http, dns, tcp, udp or tls.")]
 Errors = Annotated[bool, typer.Option("--errors", help="Only flows that failed: an error, or a status of 400 or more.")]
+Changed = Annotated[
+    bool, typer.Option("--changed", help="Only flows that were changed on their way: see `flows compare`.")
+]
 Limit = Annotated[int | None, typer.Option("--limit", "-n", metavar="N", min=1, help="Only the newest N.")]
 Jq = Annotated[
     list[str] | None,
@@ -54,6 +57,7 @@ def selection(
     method: str | None = None,
     type: str | None = None,
     errors: bool = False,
+    changed: bool = False,
     limit: int | None = None,
 ) -> Selection:
     """What the options mean. Raises BadSelection."""
@@ -71,5 +75,6 @@ def selection(
         method=method,
         type=parse_type(type) if type is not None else None,
         errors=errors,
+        changed=changed,
         limit=limit,
     )

@@ -34,6 +34,7 @@ def list_flows(
     method: options.Method = None,
     type: options.Type = None,
     errors: options.Errors = False,
+    changed: options.Changed = False,
     limit: options.Limit = None,
     jq: options.Jq = None,
     json: options.Json = False,
@@ -48,7 +49,7 @@ def list_flows(
 
     chosen = options.selection(
         since=since, until=until, run=run, host=host, path=path, status=status, method=method, type=type,
-        errors=errors, limit=limit,
+        errors=errors, changed=changed, limit=limit,
     )  # fmt: skip
     flows.list_flows(context.obj, chosen, jq or [], json)
 

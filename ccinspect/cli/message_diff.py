@@ -14,6 +14,7 @@ from ccinspect.wire.jsontext import parse
 
 MAX_COMPARED = 8 * 1024 * 1024
 """Bytes of a decoded body; of a longer one only its size and hash are compared."""
+_MAX_LINES = 400_000
 
 BodyState = Literal["same", "spelling", "json", "text", "binary", "unknown"]
 
@@ -140,7 +141,10 @@ def compare_bodies(before: Side, after: Side) -> BodyDifference:
     old_text, new_text = _text(old), _text(new)
     if old_text is None or new_text is None:
         return BodyDifference("binary", problem or f"{len(old):,} bytes became {len(new):,}")
-    lines = tuple(line_differences(old_text.splitlines(), new_text.splitlines()))
+    old_lines, new_lines = old_text.splitlines(), new_text.splitlines()
+    if len(old_lines) + len(new_lines) > _MAX_LINES:
+        return BodyDifference("text", f"{len(old_lines):,} lines became {len(new_lines):,}: too many to compare")
+    lines = tuple(line_differences(old_lines, new_lines))
     return BodyDifference("text" if lines else "spelling", problem, lines=lines)
 
 

@@ -31,7 +31,7 @@ class _Step:
 
 def line_differences(before: Sequence[str], after: Sequence[str], context: int = 3) -> Iterator[Line]:
     """As `diff -U`: the lines that differ with `context` equal ones around them; nothing when all are equal."""
-    steps = list(_steps(before, after))
+    steps = list(_steps(before, after, context))
     wanted = [False] * len(steps)
     for number, step in enumerate(steps):
         if step.kind != "same":
@@ -56,18 +56,19 @@ def _place(steps: list[_Step], wanted: list[bool], number: int) -> str:
     return f"@@ -{first.old + (1 if old else 0)},{old} +{first.new + (1 if new else 0)},{new} @@"
 
 
-def _steps(before: Sequence[str], after: Sequence[str]) -> Iterator[_Step]:
+def _steps(before: Sequence[str], after: Sequence[str], context: int) -> Iterator[_Step]:
+    """All that differs and what lies between; of the equal beginning and end no more than the context."""
     head, shorter = 0, min(len(before), len(after))
     while head < shorter and before[head] == after[head]:
         head += 1
     tail = 0
     while tail < shorter - head and before[-1 - tail] == after[-1 - tail]:
         tail += 1
-    for number in range(head):
+    for number in range(max(0, head - context), head):
         yield _Step("same", number, number, before[number])
     old_end, new_end = len(before) - tail, len(after) - tail
     yield from _middle(before, after, head, old_end, new_end)
-    for number in range(tail):
+    for number in range(min(tail, context)):
         yield _Step("same", old_end + number, new_end + number, before[old_end + number])
 
 

@@ -81,6 +81,8 @@ def hook(
     def declare(function: Function) -> Hook:
         if isinstance(function, Hook) or not callable(function):
             raise HookError(f"@hook was put on {function!r}, which is no function", "put it on a function, once")
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise HookError(f"the hook {function.__name__} is a generator: it would never run", "take its `yield` out")
         called = name or str(getattr(function, "__name__", function))
         read, written = parse_resources(reads, called, "reads"), parse_resources(writes, called, "writes")
         _check(called, guard, params, stage, needs_body)

@@ -39,6 +39,7 @@ class _LoopThread:
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
         self.tasks: set[_Task] = set()
+        self.closing = False
         self.thread = threading.Thread(target=self._run, name="ccinspect-hooks-loop", daemon=True)
         self.thread.start()
 
@@ -56,6 +57,18 @@ class _LoopThread:
         task.on = self
         self.tasks.add(task)
         self.loop.call_soon_threadsafe(_begin, self, task)
+
+    def left(self, task: _Task) -> None:
+        self.tasks.discard(task)
+        if self.closing and not self.tasks:
+            self.stop()
+
+    def close(self) -> None:
+        self.closing = True
+        if not self.tasks:
+            self.stop()
+            # It only has to end what it does this moment.
+            self.thread.join(1)
 
     def stop(self) -> None:
         self.loop.call_soon_threadsafe(self.loop.stop)
@@ -83,11 +96,9 @@ class HooksLoop:
         return task.future
 
     def close(self) -> None:
-        for thread in [*self._blocked, *([self._thread] if self._thread else [])]:
-            if thread.thread.is_alive():
-                thread.stop()
+        """End the loop once its coroutines have ended. A blocked one ends when it gets going again."""
         if self._thread is not None:
-            self._thread.thread.join(1)
+            self._thread.close()
         self._thread = None
 
     def _open(self) -> _LoopThread:
@@ -158,7 +169,7 @@ def _give_up(task: _Task, heard: threading.Event) -> None:
 
 def _ended(on: _LoopThread, task: _Task, outcome: Outcome) -> None:
     task.ended = True
-    on.tasks.discard(task)
+    on.left(task)
     if task.timer is not None:
         task.timer.cancel()
     if not task.future.done():

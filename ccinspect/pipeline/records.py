@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import traceback
 from dataclasses import dataclass, field
+from types import TracebackType
 from typing import Literal
 
 from ccinspect.pipeline.context import Refusal
@@ -71,8 +71,7 @@ def describe_error(error: BaseException, fields: Fields) -> str:
     # An exception's own `__str__` is the hook's code, too.
     except Exception:
         text = "(it cannot be shown)"
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f" ({frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno})" if len(frames) > 1 else ""
+    where = _place_of(error.__traceback__)
     for name, value in fields:
         if len(value) >= _SHORTEST_SECRET and any(word in name.lower() for word in _SECRET_FIELDS):
             for secret in (value, value.rpartition(b" ")[2]):
@@ -80,3 +79,13 @@ def describe_error(error: BaseException, fields: Fields) -> str:
                     text = text.replace(secret.decode("latin-1"), "[removed]")
     text = " ".join(text.split())
     return f"{type(error).__name__}: {text[:300]}{where}" if text else f"{type(error).__name__}{where}"
+
+
+def _place_of(trace: TracebackType | None) -> str:
+    """` (FILE:LINE)` of where it was raised; nothing where that was our own call of the hook."""
+    depth = 0
+    while trace is not None and trace.tb_next is not None:
+        trace, depth = trace.tb_next, depth + 1
+    if trace is None or not depth:
+        return ""
+    return f" ({trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno})"

@@ -106,6 +106,9 @@ class StageRun:
             future = self._submit(step, context)
         except NoThread as error:
             return self._failed(index, "skipped", started, str(error))
+        except RuntimeError as error:
+            # The system has no thread left.
+            return self._failed(index, "failed", started, describe_error(error, self.state.fields))
         self.running[future] = (index, context, started)
         if future.done():
             self._settle(future)
@@ -201,15 +204,14 @@ def _coroutine(step: Step, context: Context) -> Callable[[], Coroutine[Any, Any,
 
 async def _awaited_here(step: Step, context: Context) -> Outcome:
     """Run a coroutine on the proxy's own loop. Cancelling this cancels it."""
+    limit = asyncio.timeout(step.timeout)
     try:
-        async with asyncio.timeout(step.timeout):
+        async with limit:
             return await _coroutine(step, context)(), None
-    except TimeoutError as error:
-        return None, TimedOut() if isinstance(error.__cause__, asyncio.CancelledError) else error
     except KeyboardInterrupt:
         raise
     except BaseException as error:
         task = asyncio.current_task()
         if task is not None and task.cancelling():
             raise
-        return None, error
+        return None, TimedOut() if limit.expired() else error

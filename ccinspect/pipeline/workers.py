@@ -53,6 +53,7 @@ class _Worker:
         """What it works on, as the thread sees it."""
         self.given: _Job | None = None
         """What it works on, as the event loop sees it."""
+        self.gone = False
         self.ended = ended
         self.thread = threading.Thread(target=self._run, name=f"ccinspect-hook-{number}", daemon=True)
         self.thread.start()
@@ -60,16 +61,18 @@ class _Worker:
     def _run(self) -> None:
         while True:
             try:
-                while (job := self.inbox.get()) is not None:
-                    self._work(job)
+                while (job := self.inbox.get()) is not None and self._work(job):
+                    pass
+                self.gone = True
                 return
             except _Interrupted:
                 # It came too late to hit the hook.
                 self.current = None
-                if (given := self.given) is not None and not self._report(given, (None, TimedOut())):
-                    return
+                if (given := self.given) is not None:
+                    self._report(given, (None, TimedOut()))
 
-    def _work(self, job: _Job) -> None:
+    def _work(self, job: _Job) -> bool:
+        """False when nobody waits for work of this thread any more."""
         self.current = job
         job.begun = True
         try:
@@ -80,14 +83,13 @@ class _Worker:
         except BaseException as error:
             outcome = (None, error)
         self.current = None
-        self._report(job, outcome)
+        return self._report(job, outcome)
 
     def _report(self, job: _Job, outcome: Outcome) -> bool:
         try:
             job.loop.call_soon_threadsafe(self.ended, self, job, outcome)
         except RuntimeError:
-            # The loop was closed; nobody waits any more.
-            self.given = None
+            # The loop was closed.
             return False
         return True
 
@@ -125,13 +127,18 @@ class Workers:
         return job.future
 
     def close(self) -> None:
-        """Let idle threads end, and busy ones when they are done."""
+        """Let idle threads end, and busy ones once nothing waits any more."""
         self._closed = True
-        for worker in self._all:
-            worker.inbox.put(None)
-        self._all.clear()
+        for worker in [each for each in self._all if each.given is None]:
+            self._end(worker)
+
+    def _end(self, worker: _Worker) -> None:
+        self._all.remove(worker)
+        worker.inbox.put(None)
 
     def _free(self) -> _Worker | None:
+        if any(worker.gone for worker in self._all):
+            self._all = [worker for worker in self._all if not worker.gone]
         for worker in reversed(self._all):
             if worker.given is None:
                 return worker
@@ -152,11 +159,13 @@ class Workers:
             job.timer.cancel()
         if not job.future.done():
             job.future.set_result(outcome)
-        while self._waiting and not self._closed:
+        while self._waiting:
             following = self._waiting.popleft()
             if not following.future.done():
-                self._give(worker, following)
-                break
+                return self._give(worker, following)
+        if self._closed:
+            self._end(worker)
+        return None
 
     def _expire(self, job: _Job) -> None:
         worker = next((each for each in self._all if each.given is job), None)

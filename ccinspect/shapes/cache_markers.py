@@ -76,7 +76,7 @@ def _is_text(path: Path, thing: Any) -> bool:
 
 
 def _lives(body: JsonObject) -> dict[Path, bool]:
-    """Of everything that is marked, whether for an hour. A marker of `null` is none, but stands in the way of nothing."""
+    """Of everything that is marked, whether for an hour. A marker of `null` is none."""
     found = {path: fieldpath.get(body, path)[FIELD] for path in markers(body)}
     return {path: as_object(marker).get("ttl") == "1h" for path, marker in found.items() if marker is not None}
 

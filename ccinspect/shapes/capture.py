@@ -18,6 +18,20 @@ from ccinspect.wire.jsontext import as_list, as_object, parse
 from ccinspect.wire.model import JsonObject, Path
 from ccinspect.wire.registry import recognise
 
+_USUAL_PATHS = {
+    "anthropic": "/v1/messages",
+    "openai_chat": "/v1/chat/completions",
+    "openai_responses": "/v1/responses",
+    "gemini": "/v1beta/models/gemini:generateContent",
+    "ollama": "/api/chat",
+}
+_PATHS = {
+    "anthropic": re.compile(r"/v1/messages$"),
+    "openai_chat": re.compile(r"/v1/chat/completions$"),
+    "openai_responses": re.compile(r"/v1/responses$"),
+    "gemini": re.compile(r"/models/[\w.-]+:(?:streamGenerateContent|generateContent)$"),
+    "ollama": re.compile(r"/api/(?:chat|generate)$"),
+}
 _HEADER = "headers."
 _TOLD = 10
 """Findings in the message of a refusal."""
@@ -129,7 +143,7 @@ def strip(
     if dialect == "anthropic":
         removed += _without_identity(body)
         removed += [(f"body{fieldpath.spell(path)}", "cache marker") for path in cache_markers.strip(body)]
-    address, removed_parameters = _path_of_shape(seen.path)
+    address, removed_parameters = _path_of_shape(seen.path, dialect)
     removed += removed_parameters
     shape = _built(
         name=name, dialect=dialect, agent=seen.agent, saved_from=seen.flow, saved_at=saved_at, method=seen.method,
@@ -263,10 +277,17 @@ def _is_empty(block: Any) -> bool:
     return fields.get("type") == "text" and not str(fields.get("text") or "").strip()
 
 
-def _path_of_shape(path: str) -> tuple[str, list[Removed]]:
-    where, _, query = path.partition("?")
+def _path_of_shape(path: str, dialect: str) -> tuple[str, list[Removed]]:
+    """The path as the dialect's own provider has it: before it, clouds name projects, deployments and accounts."""
+    came, _, query = path.partition("?")
+    found = _PATHS[dialect].search(came)
+    where = found[0] if found else _USUAL_PATHS[dialect]
+    if dialect == "gemini" and found:
+        where = f"/v1beta{where}"
+    removed: list[Removed] = (
+        [] if came.endswith(where) and came.count("/") == where.count("/") else [("path", "prefix")]
+    )
     pairs: list[str] = []
-    removed: list[Removed] = []
     for pair in filter(None, query.split("&")):
         name = pair.partition("=")[0]
         if private.find(f"/?{pair}", {}, {}, "anthropic"):

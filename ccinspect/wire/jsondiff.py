@@ -103,8 +103,7 @@ def _matched(before: list[Json], after: list[Json]) -> list[Pair]:
 def _by_likeness(before: list[Json], after: list[Json], olds: list[int], news: list[int]) -> list[Pair]:
     """The elements of a gap in order, paired so that the sum of their likeness is greatest."""
     if len(olds) * len(news) > _MAX_COMPARED:
-        paired: list[Pair] = list(zip(olds, news, strict=False))
-        return [*paired, *((old, None) for old in olds[len(news) :]), *((None, new) for new in news[len(olds) :])]
+        return _by_place(before, after, olds, news)
     like = [[_likeness(before[old], after[new]) for new in news] for old in olds]
     # best[i][j]: the most that the first i and the first j elements can add up to.
     best = [[0.0] * (len(news) + 1) for _ in range(len(olds) + 1)]
@@ -125,6 +124,20 @@ def _by_likeness(before: list[Json], after: list[Json], olds: list[int], news: l
             i, j = i - 1, j - 1
             pairs.append((olds[i], news[j]))
     return pairs[::-1]
+
+
+def _by_place(before: list[Json], after: list[Json], olds: list[int], news: list[int]) -> list[Pair]:
+    """The elements of a large gap: equal ones that kept their order are paired, and between them those in one place."""
+    # Of as many elements `align` looks at the places alone; one that equals nothing makes it look at what they are.
+    last = [{"": id(olds)}] if len(olds) == len(news) else []
+    found = align([before[old] for old in olds], [*(after[new] for new in news), *last], same)
+    pairs: list[Pair] = []
+    for old, new in found:
+        if new is not None and new == len(news):
+            new = None
+        if old is not None or new is not None:
+            pairs.append((None if old is None else olds[old], None if new is None else news[new]))
+    return pairs
 
 
 def _likeness(before: Json, after: Json) -> float:

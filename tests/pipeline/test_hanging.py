@@ -228,3 +228,38 @@ def test_a_pipeline_outlives_an_event_loop() -> None:
     for _ in range(3):
         assert asyncio.run(through(pipeline)) == {"plain": "ran"}
     pipeline.close()
+
+
+@pytest.mark.parametrize("way", ["thread", "coroutine"])
+def test_closing_lets_requests_that_are_under_way_finish(way: str) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def body(ctx: Context) -> None:
+        begun.set()
+        ctx.headers.set("x", "1")
+
+    async def coroutine(ctx: Context) -> None:
+        begun.set()
+        await asyncio.to_thread(go_on.wait, 20)
+        ctx.headers.set("x", "1")
+
+    def plain(ctx: Context) -> None:
+        body(ctx)
+        go_on.wait(20)
+
+    before = set(threading.enumerate())
+    it = hook(name="it", writes=("headers.x",))(plain if way == "thread" else coroutine)
+
+    async def requests() -> None:
+        pipeline = Pipeline({"inbound": [step(it, 30)]}, threads=1)
+        under_way = [asyncio.ensure_future(pipeline.run("inbound", request(), FACTS)) for _ in range(3)]
+        assert await asyncio.to_thread(begun.wait, 20)
+        pipeline.close()
+        go_on.set()
+        assert [states(each) for each in await asyncio.gather(*under_way)] == [{"it": "ran"}] * 3
+
+    asyncio.run(requests())
+    ours = [each for each in set(threading.enumerate()) - before if each.name.startswith("ccinspect-hook")]
+    for thread in ours:
+        thread.join(20)
+        assert not thread.is_alive()

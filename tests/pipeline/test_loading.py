@@ -118,6 +118,7 @@ def test_a_changed_file_is_read_anew_when_it_was_forgotten(library: Library) -> 
         ("own", HEAD + "@hook(writes=(5,))\ndef a(ctx): ...\n", ["5"]),
         ("own", HEAD + "@hook()\ndef a(): ...\n", ["hook a", "(ctx)"]),
         ("own", HEAD + "@hook()\ndef a(a, b, c): ...\n", ["hook a", "(ctx, params)"]),
+        ("own", HEAD + "@hook()\ndef a(ctx):\n    yield\n", ["hook a", "generator"]),
         ("own", HEAD + "@hook(guard=5)\ndef a(ctx): ...\n", ["hook a", "guard"]),
         ("own", HEAD + "@hook(params=dict)\ndef a(ctx): ...\n", ["hook a", "pydantic"]),
         ("own", HEAD + "@hook(stage='middle')\ndef a(ctx): ...\n", ["hook a", "inbound, outbound"]),

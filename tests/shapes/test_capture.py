@@ -218,6 +218,24 @@ def test_the_query_is_stripped(path: str, became: str) -> None:
     assert capture(seen(BODY, path=path), "cc", AT).path == became
 
 
+@pytest.mark.parametrize(
+    ("path", "became"),
+    [
+        ("/v1/0a1b2c3d/corp-gateway/anthropic/v1/messages", "/v1/messages"),
+        ("/v1/projects/corp/locations/eu/publishers/anthropic/models/claude-sonnet-4-5:rawPredict", "/v1/messages"),
+        ("/openai/deployments/corp-secret/chat/completions?api-version=2025-01-01",
+         "/v1/chat/completions?api-version=2025-01-01"),
+        ("/v1/projects/corp/locations/eu/publishers/google/models/gemini-3-pro:streamGenerateContent?alt=sse",
+         "/v1beta/models/gemini-3-pro:streamGenerateContent"),
+        ("/v1beta/tunedModels/corp-secret:generateContent", "/v1beta/models/gemini:generateContent"),
+        ("/v1/models/gemini-3-pro:generateContent", "/v1beta/models/gemini-3-pro:generateContent"),
+        ("/api/generate", "/api/generate"),
+    ],
+)  # fmt: skip
+def test_the_path_names_no_project_and_no_deployment(path: str, became: str) -> None:
+    assert capture(seen({"temperature": 0.5}, path=path), "it", AT).path == became
+
+
 @pytest.mark.parametrize("model", ["ft:gpt-4o:corp:x:1", "projects/corp/locations/x", "arn:aws:x"])
 def test_a_model_of_ones_own_is_not_kept(model: str) -> None:
     assert "model" not in capture(seen({"model": model, "seed": 1}, "openai_chat"), "it", AT).body

@@ -97,5 +97,14 @@ def test_a_long_conversation_takes_a_moment() -> None:
     assert len(json.dumps([difference.as_record() for difference in found])) < 1_000_000
 
 
+def test_a_long_array_that_lost_its_first_and_got_a_last_element() -> None:
+    before = [{"role": "user", "content": f"{number} " * 50} for number in range(3_000)]
+    new = {"role": "user", "content": "new"}
+    assert told(before, [*before[1:], new]) == [
+        {"kind": "removed", "path": "[0]", "old": before[0]},
+        {"kind": "added", "path": "[2999]", "new": new},
+    ]
+
+
 def test_no_more_than_the_limit_is_told() -> None:
     assert len(differences(list(range(100)), [], limit=7)) == 7
