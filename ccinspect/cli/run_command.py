@@ -50,6 +50,10 @@ def run(
     offline: Annotated[
         bool, typer.Option("--offline", help="Let it reach nothing but model servers on this machine.")
     ] = False,
+    keyless: Annotated[
+        str | None,
+        typer.Option(metavar="PROVIDER", help="With --inspect: keep the key of this provider out of the jail."),
+    ] = None,
     max_cost: Annotated[
         str | None, typer.Option(metavar="DOLLARS", help="Refuse model calls once they came to so much: 5, 0.50.")
     ] = None,
@@ -77,6 +81,7 @@ def run(
             separated=_separated(sys.argv[1:], words),
             environ=os.environ,
             restrictions=run_options.Restrictions.of(allow, deny, offline, max_cost, max_tokens),
+            keyless=keyless,
         )
     except run_options.BadRunOptions as error:
         raise UsageMistake.of(context, str(error)) from error

@@ -14,7 +14,7 @@ from typing import Any, Literal
 type Mode = Literal["inspect", "base-url", "proxy"]
 
 FLAGS = ("--inspect", "-i", "--proxy", "--offline")
-VALUES = ("--project", "--tag", "--name", "--allow", "--deny", "--max-cost", "--max-tokens")
+VALUES = ("--project", "--tag", "--name", "--allow", "--deny", "--max-cost", "--max-tokens", "--keyless")
 
 
 class BadRunOptions(ValueError):
@@ -87,6 +87,8 @@ class RunOptions:
     name: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     restrictions: Restrictions = Restrictions()
+    keyless: str | None = None
+    """Provider whose key the command gets a sentinel for, and not the key."""
 
 
 @dataclass
@@ -115,6 +117,7 @@ def build(
     separated: bool,
     environ: Mapping[str, str],
     restrictions: Restrictions = Restrictions(),
+    keyless: str | None = None,
 ) -> RunOptions:
     """Check what was parsed and fill in `CCINSPECT_PROJECT` and `CCINSPECT_TAGS` (`k=v,k2=v2`).
 
@@ -122,6 +125,8 @@ def build(
     """
     if inspect and proxy:
         raise BadRunOptions("--inspect and --proxy exclude each other: choose one")
+    if keyless is not None and not inspect:
+        raise BadRunOptions("--keyless needs --inspect: outside of a jail the key cannot be kept from the command")
     if not command:
         raise BadRunOptions("no command to run: ccinspect run [OPTIONS] -- CMD [ARG...]")
     if not separated and (doubtful := _doubtful(command)):
@@ -137,6 +142,7 @@ def build(
         name=name,
         tags=dict([_tag(text) for text in [*from_environment, *tags]]),
         restrictions=restrictions,
+        keyless=keyless,
     )
 
 
@@ -191,6 +197,7 @@ def parse_quickly(arguments: Sequence[str], environ: Mapping[str, str]) -> RunOp
                 seen.last("--max-cost"),
                 seen.last("--max-tokens"),
             ),
+            keyless=seen.last("--keyless"),
         )
     except BadRunOptions:
         return None

@@ -100,6 +100,7 @@ def describe(options: RunOptions, cwd: str, environ: Mapping[str, str]) -> dict[
         "upstreams": upstreams if options.mode == "base-url" else {},
         "policy": options.restrictions.reach,
         "budget": options.restrictions.budget,
+        "keyless": options.keyless,
     }
 
 
@@ -111,11 +112,30 @@ def _run_command(options: RunOptions, answer: dict[str, Any], environ: Mapping[s
     if options.mode == "inspect":
         from ccinspect.jail.session import JailSettings, Tunnel
 
+        if options.keyless is not None:
+            inner = _without_keys(options.keyless, answer["keyless"], inner)
         tunnel, settings = Tunnel.from_json(answer["tunnel"]), JailSettings.from_json(answer["jail"])
         return run_jailed(command, tunnel, settings, Path(answer["ca_cert"]), inner, report=report)
     if options.mode == "proxy":
         inner |= _trust(Path(answer["ca_cert"]), Path(answer["host_bundle"]), bundles, environ)
     return run_plain(command, inner | answer["env"], report)
+
+
+def _without_keys(provider: str, told: dict[str, Any], environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment with a sentinel in the place of the provider's key; `told` is what the daemon says of the key."""
+    from ccinspect.auth.keyless import Fingerprint, keyless_environment
+
+    prints = [
+        Fingerprint(each["length"], bytes.fromhex(each["salt"]), bytes.fromhex(each["digest"]))
+        for each in told["fingerprints"]
+    ]
+    return keyless_environment(
+        provider,
+        environ,
+        lambda text: any(each.is_in(text) for each in prints),
+        dialects=told["dialects"],
+        source_variables=told["variables"],
+    ).over(environ)
 
 
 def _trust(ca_cert: Path, host_bundle: Path, bundles: Path, environ: Mapping[str, str]) -> dict[str, str]:

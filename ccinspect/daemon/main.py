@@ -39,6 +39,7 @@ from ccinspect.daemon import logs, readiness, roots
 from ccinspect.daemon.analyst import AnalystProcess
 from ccinspect.daemon.control_server import ControlServer
 from ccinspect.daemon.events import Events
+from ccinspect.daemon.keyless import describe_key
 from ccinspect.daemon.listeners import Listeners
 from ccinspect.daemon.master import build_master
 from ccinspect.daemon.plan import Surroundings, build_plan
@@ -205,6 +206,7 @@ class Daemon:
         content_views.register(self.paths.store_dir)
         master.addons.add(Commands(self.paths.store_dir, self.paths.config_dir))
         master.addons.add(BoundedView(master.view, inspector.view.max_flows, inspector.view.max_bytes))
+        latest = self.config
         listeners = Listeners(master.proxyserver, self.sources, self.paths.runtime_dir)
         runs = Runs(
             self.config,
@@ -217,18 +219,21 @@ class Daemon:
             recording.take_count,
             guard,
             ledger,
+            lambda name: describe_key(name, latest, changes.plan),
         )
 
         async def status() -> dict[str, Any]:
             return self._status(listeners, runs, recorder, analyst, master.web_url)
 
         async def reload() -> dict[str, Any]:
+            nonlocal latest
             changed = await asyncio.to_thread(load_config, self.paths.config_file)
             providers, egress = Providers(changed.identities), self._egress(changed)
             plan = build_plan(changed, self.surroundings, egress)
             facts.providers, guard.general = providers, egress
             ledger.budgets = tuple(entry.budget() for entry in changed.budgets)
             changes.use(plan)
+            latest = changed
             analyst.reload(AnalysisOptions.from_config(changed))
             return {"providers": len(changed.providers), "prices": len(changed.prices)}
 

@@ -6,7 +6,7 @@ import logging
 import secrets
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -56,6 +56,7 @@ class Runs:
         take_count: Callable[[str], int],
         guard: EgressGuard,
         ledger: Ledger,
+        keyless: Callable[[str], Awaitable[dict[str, Any]]],
     ) -> None:
         self._config = config
         self._paths = paths
@@ -67,6 +68,7 @@ class Runs:
         self._take_count = take_count
         self._guard = guard
         self._ledger = ledger
+        self._keyless = keyless
         self.live: dict[str, Run] = {}
 
     async def start(self, params: dict[str, Any]) -> dict[str, Any]:
@@ -90,10 +92,15 @@ class Runs:
             "ca_cert": str(self._paths.ca_cert),
             "host_bundle": str(self._system_bundle),
         }
+        keyless = params.get("keyless")
+        if keyless is not None:
+            answer["keyless"] = await self._keyless(str(keyless))
         self._limit(run_id, params)
         try:
             if mode == "inspect":
                 answer |= await self._open_jail(run)
+                if keyless is not None:
+                    answer["jail"]["hide_files"] = answer["keyless"].pop("files")
             elif mode == "base-url":
                 answer["env"] = self._open_base_urls(run_id, params.get("upstreams") or {})
             else:

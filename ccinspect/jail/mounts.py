@@ -45,6 +45,7 @@ class JailMounts:
         self._trust = TrustStore(ca_cert, environ, settings.host_bundle)
         self._resolver = resolver_configuration(_read(_RESOLV_CONF), tunnel.dns)
         self._hidden = _outermost([*map(str, settings.hide), str(self.trust_directory)])
+        self._hidden_files = {os.path.realpath(path) for path in settings.hide_files if os.path.isfile(path)}
         self._sockets = [*reachable_resolvers(environ), *(reachable_services(environ) if settings.mask_sockets else ())]
         self._kept: list[_Mount] = []
         self.environment = self._trust.environment(self.trust_directory)
@@ -69,6 +70,10 @@ class JailMounts:
         self._keep(_make_mountable(_RESOLV_CONF, self.trust_directory), str(resolver))
         for path in self._sockets:
             self._keep(path, str(nothing))
+        empty = self.trust_directory / "empty"
+        empty.touch()
+        for path in sorted(self._hidden_files):
+            self._keep(path, str(empty))
         for directory in self._hidden:
             syscalls.mount("none", directory, "", MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
         with contextlib.suppress(OSError):

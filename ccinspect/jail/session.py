@@ -53,6 +53,8 @@ class JailSettings:
     blocked_ports: frozenset[int] = frozenset()
     """Host ports that are never reachable from inside."""
     hide: tuple[Path, ...] = ()
+    hide_files: tuple[Path, ...] = ()
+    """Files that are empty inside."""
     """Directories covered by an empty file system."""
     host_bundle: Path | None = None
     """PEM file with the host's own roots; None looks in the well-known places."""
@@ -68,5 +70,6 @@ class JailSettings:
             model_ports={int(inside): int(host) for inside, host in data.get("model_ports", {}).items()},
             blocked_ports=frozenset(int(port) for port in data.get("blocked_ports", ())),
             hide=tuple(Path(entry) for entry in data.get("hide", ())),
+            hide_files=tuple(Path(entry) for entry in data.get("hide_files", ())),
             host_bundle=Path(data["host_bundle"]) if data.get("host_bundle") else None,
         )

@@ -1,0 +1,97 @@
+"""A keyless jail: the command works with a sentinel, and the key is nowhere that it can look."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ccinspect.demo.provider import Provider
+from tests.conftest import StartDaemon
+
+pytestmark = pytest.mark.jail
+
+KEY = "sk-real-" + "0123456789abcdef" * 2
+
+# Runs inside: uses the key that it was given, then looks for the real one in its environment, in the files that hold it
+# outside, and in the memory and environment of every process that it can see.
+LOOK = """
+import base64, glob, json, os, sys, urllib.request
+wanted = base64.b64decode(sys.argv[1]).decode()
+request = urllib.request.Request(
+    "https://api.anthropic.com/v1/messages",
+    json.dumps({"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "x"}]}).encode(),
+    {"content-type": "application/json", "x-api-key": os.environ["ANTHROPIC_API_KEY"]},
+)
+status = urllib.request.urlopen(request).status
+found = [name for name, value in os.environ.items() if wanted in value]
+for path in sys.argv[2:]:
+    try:
+        if wanted in open(path).read():
+            found.append(path)
+    except OSError:
+        pass
+own = str(os.getpid())
+for directory in glob.glob("/proc/[0-9]*"):
+    pid = directory.rpartition("/")[2]
+    try:
+        if wanted.encode() in open(directory + "/environ", "rb").read():
+            found.append(directory + "/environ")
+    except OSError:
+        pass
+    if pid == own:
+        continue
+    try:
+        maps, memory = open(directory + "/maps").readlines(), open(directory + "/mem", "rb", 0)
+    except OSError:
+        continue
+    for line in maps:
+        start, end = (int(part, 16) for part in line.split(" ")[0].split("-"))
+        if " rw" not in line or end - start > 64 << 20:
+            continue
+        try:
+            memory.seek(start)
+            if wanted.encode() in memory.read(end - start):
+                found.append(directory + "/mem")
+                break
+        except (OSError, OverflowError, ValueError):
+            pass
+print(json.dumps({"status": status, "found": found, "variables": sorted(
+    name for name in os.environ if "KEY" in name or "TOKEN" in name)}))
+"""
+
+
+def test_the_key_is_nowhere(start_daemon: StartDaemon, provider: Provider, tmp_path: Path) -> None:
+    import base64
+    import json
+    import sys
+
+    key_file = tmp_path / "key"
+    key_file.write_text(KEY + "\n")
+    script = tmp_path / "look.py"
+    script.write_text(LOOK)
+    daemon = start_daemon(providers={"anthropic": {"auth": {"file": str(key_file)}}})
+    encoded = base64.b64encode(KEY.encode()).decode()
+    environment = {"ANTHROPIC_API_KEY": KEY, "SOMETHING_ELSE": f"prefix {KEY}", "HARMLESS": "yes"}
+    done = daemon.raw(
+        daemon.argv(
+            "run", "--inspect", "--keyless", "anthropic", "--", sys.executable, str(script), encoded, str(key_file)
+        ),
+        env=environment,
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told == {"status": 200, "found": [], "variables": ["ANTHROPIC_API_KEY"]}
+    assert provider.requests[0].header("x-api-key") == KEY
+
+
+def test_a_provider_without_auth_is_no_keyless_one(start_daemon: StartDaemon) -> None:
+    done = start_daemon().run("run", "--inspect", "--keyless", "openai", "--", "true")
+    assert done.returncode == 1
+    assert "providers.openai.auth" in done.stderr
+
+
+def test_outside_of_a_jail_it_makes_no_sense(start_daemon: StartDaemon) -> None:
+    done = start_daemon().run("run", "--keyless", "openai", "--", "true")
+    assert done.returncode == 2
+    assert "--inspect" in done.stderr
