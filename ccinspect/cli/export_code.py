@@ -9,9 +9,8 @@ from __future__ import annotations
 import base64
 import shlex
 from collections.abc import Callable, Iterable
-from urllib.parse import quote
 
-from ccinspect.cli.sendable import Sendable, Template, Variable, join
+from ccinspect.cli.sendable import Sendable, Template, Variable, ascii_path, join
 from ccinspect.cli.text import clean, clean_lines
 from ccinspect.errors import CcinspectError
 
@@ -140,7 +139,7 @@ def python(request: Sendable, body_file: str | None) -> str:
         "",
         *(["body = " + body] if body else []),
         f"connection = http.client.{made}({request.host!r}, {request.port})",
-        f"connection.putrequest({request.method!r}, {_python(request.path, _quoted)}, skip_accept_encoding=True)",
+        f"connection.putrequest({request.method!r}, {_python(request.path, ascii_path)}, skip_accept_encoding=True)",
         *(f"connection.putheader({name!r}, {_python(value, str)})" for name, value in request.headers),
     ]
     if body or request.method in _WITH_BODY:
@@ -168,11 +167,6 @@ def _python_body(request: Sendable, body_file: str | None) -> str:
         return "base64.b64decode(\n" + "\n".join(f"    {piece!r}" for piece in pieces) + "\n)"
     pieces = [text[at : at + _PIECE] for at in range(0, len(text), _PIECE)]
     return "(\n" + "\n".join(f"    {piece!r}" for piece in pieces) + "\n).encode()"
-
-
-def _quoted(text: str) -> str:
-    """A path as http.client takes it: what is no ASCII, percent-encoded."""
-    return quote(text.encode("utf-8", "surrogateescape"), safe="".join(map(chr, range(0x21, 0x7F))))
 
 
 def _python(template: Template, spell: Callable[[str], str]) -> str:

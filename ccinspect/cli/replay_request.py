@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ccinspect.cli.json_path import assign, parse_assignment
-from ccinspect.cli.sendable import Sendable, Template, Variable, sendable
+from ccinspect.cli.sendable import Sendable, Template, Variable, ascii_path, sendable
 from ccinspect.errors import CcinspectError, CredentialsError
 from ccinspect.identity.providers import ProviderMatch, Providers
 from ccinspect.store.changed import UNROUTED, own_path
@@ -46,7 +46,7 @@ class Replay:
     """One request to the reverse listener. `left_out` names the headers whose secrets cannot be had."""
 
     method: str
-    path: bytes
+    path: str
     headers: tuple[tuple[bytes, bytes], ...]
     body: bytes
     left_out: tuple[str, ...] = ()
@@ -86,7 +86,7 @@ def replay_of(
         headers.append((TOKEN, token))
     return Replay(
         base.method,
-        _path(base, sentinel, environ).encode("utf-8", "surrogateescape"),
+        ascii_path(_path(base, sentinel, environ)),
         tuple((name.encode("latin-1"), value.encode("utf-8", "surrogateescape")) for name, value in headers),
         base.body,
         left_out,
@@ -216,4 +216,15 @@ def _missing(names: Sequence[str]) -> CredentialsError:
 
 
 def _fill(value: Template, environ: Mapping[str, str]) -> str:
-    return "".join(piece if isinstance(piece, str) else environ[piece.name] for piece in value)
+    return "".join(piece if isinstance(piece, str) else _of_environment(piece.name, environ) for piece in value)
+
+
+def _of_environment(name: str, environ: Mapping[str, str]) -> str:
+    value = environ[name]
+    if not all("!" <= letter <= "~" for letter in value):
+        # Said here: whoever would stumble over it later might quote the secret.
+        raise CredentialsError(
+            f"the value of {name} holds a space, a line end or another character that no credential has",
+            f"set {name} to the credential alone",
+        )
+    return value

@@ -34,15 +34,17 @@ def send(replay: Replay, port: int, events: ControlClient) -> dict[str, Any]:
     with closing(connection), suppress(OSError, http.client.HTTPException):
         try:
             _exchange(connection, replay, port)
-        except ValueError as error:
+        except (ValueError, http.client.InvalidURL):
+            # What they say may quote a header, and so a secret.
             raise CcinspectError(
-                f"the request cannot be sent as it is: {error}", "see it with: ccinspect flows export ID"
-            ) from error
+                "the request cannot be sent as it is: its path or a header is not valid HTTP/1",
+                "send it with: ccinspect flows export ID",
+            ) from None
     return _flow_of(told, own_port)
 
 
 def _exchange(connection: http.client.HTTPConnection, replay: Replay, port: int) -> None:
-    connection.putrequest(replay.method, replay.path.decode("latin-1"), skip_host=True, skip_accept_encoding=True)
+    connection.putrequest(replay.method, replay.path, skip_host=True, skip_accept_encoding=True)
     connection.putheader("Host", f"127.0.0.1:{port}")
     for name, value in replay.headers:
         connection.putheader(name, value)

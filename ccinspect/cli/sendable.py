@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from ccinspect.errors import CcinspectError
 from ccinspect.identity.providers import Providers
@@ -122,6 +123,11 @@ def join(parts: Template) -> Template:
         elif part != "":
             made.append(part)
     return tuple(made)
+
+
+def ascii_path(path: str) -> str:
+    """A path as Python's http.client takes it: what is no printable ASCII, percent-encoded."""
+    return quote(path.encode("utf-8", "surrogateescape"), safe="".join(map(chr, range(0x21, 0x7F))))
 
 
 def _path(message: dict[str, Any]) -> str:

@@ -57,7 +57,7 @@ def headers(replay: Replay) -> dict[str, str]:
 
 def test_the_clients_request_goes_out_as_it_was() -> None:
     replay = made()
-    assert (replay.method, replay.path, replay.body) == ("POST", b"/v1/messages?beta=true", BODY)
+    assert (replay.method, replay.path, replay.body) == ("POST", "/v1/messages?beta=true", BODY)
     assert headers(replay) == {
         "x-api-key": "sk-real",
         "content-type": "application/json",
@@ -71,12 +71,12 @@ def test_the_clients_request_goes_out_as_it_was() -> None:
 @pytest.mark.parametrize(
     ("source", "path", "request_", "changes", "upstream", "sent"),
     [
-        ("wireguard", "/v1/messages", {}, None, "https://api.anthropic.com", b"/v1/messages"),
-        ("proxy", "/v1/x", {"port": 8443, "scheme": "http"}, None, "http://api.anthropic.com:8443", b"/v1/x"),
-        ("reverse", "/r/0ab1/anthropic/v1/messages", {}, None, "https://upstream.example", b"/v1/messages"),
-        ("reverse", "/v1/messages", {}, {"route": {"action": "none"}}, "https://upstream.example", b"/v1/messages"),
-        ("reverse", "/r/0a/x/v1/messages", {}, {"route": {"action": "redirect"}}, None, b"/v1/messages"),
-        ("proxy", "/v1/x", {}, {"route": {"action": "transform"}}, "https://api.anthropic.com", b"/v1/x"),
+        ("wireguard", "/v1/messages", {}, None, "https://api.anthropic.com", "/v1/messages"),
+        ("proxy", "/v1/x", {"port": 8443, "scheme": "http"}, None, "http://api.anthropic.com:8443", "/v1/x"),
+        ("reverse", "/r/0ab1/anthropic/v1/messages", {}, None, "https://upstream.example", "/v1/messages"),
+        ("reverse", "/v1/messages", {}, {"route": {"action": "none"}}, "https://upstream.example", "/v1/messages"),
+        ("reverse", "/r/0a/x/v1/messages", {}, {"route": {"action": "redirect"}}, None, "/v1/messages"),
+        ("proxy", "/v1/x", {}, {"route": {"action": "transform"}}, "https://api.anthropic.com", "/v1/x"),
     ],
 )
 def test_it_goes_where_the_client_wanted_it_to_go(
@@ -85,13 +85,18 @@ def test_it_goes_where_the_client_wanted_it_to_go(
     request_: dict[str, Any],
     changes: dict[str, Any] | None,
     upstream: str | None,
-    sent: bytes,
+    sent: str,
 ) -> None:
     forwarded = message(host="upstream.example", pretty_host="upstream.example")
     asked = message(path=path, headers=[], **request_)
     replay = made(asked, source=source, request=forwarded, changes=changes)
     assert headers(replay).get("x-ccinspect-upstream") == upstream
     assert replay.path == sent
+
+
+def test_a_path_of_any_bytes_can_be_sent() -> None:
+    asked = message(path="/v1/ü\udcff x\r\n?a=%20", headers=[])
+    assert made(asked).path == "/v1/%C3%BC%FF%20x%0D%0A?a=%20"
 
 
 def test_a_model_and_values_are_set_and_the_rest_keeps_its_bytes() -> None:
@@ -117,10 +122,10 @@ def test_the_model_of_gemini_is_in_the_path() -> None:
         headers=[],
     )
     replay = made(asked, Wish(model="gemini-3-flash"), body=b"{}")
-    assert replay.path == b"/v1beta/models/gemini-3-flash:streamGenerateContent?alt=sse&key=AI-real"
+    assert replay.path == "/v1beta/models/gemini-3-flash:streamGenerateContent?alt=sse&key=AI-real"
     assert replay.body == b"{}"
     sentinel = made(asked, Wish(with_auth=frozenset(["gemini"])), environ={}, body=b"{}")
-    assert sentinel.path.endswith(b"key=sk-ccinspect-gemini")
+    assert sentinel.path.endswith("key=sk-ccinspect-gemini")
 
 
 @pytest.mark.parametrize(
@@ -154,6 +159,14 @@ def test_what_is_missing_is_named() -> None:
     assert "ANTHROPIC_API_KEY" in caught.value.hint
     with pytest.raises(CredentialsError, match=r"providers\.other has no `auth`"):
         made(wish=Wish(provider="other"))
+
+
+@pytest.mark.parametrize("key", ["secret\n", "se cret", "secret\r\nX-Evil: 1", "sécret"])
+def test_a_key_that_cannot_be_one_is_not_quoted(key: str) -> None:
+    with pytest.raises(CredentialsError) as caught:
+        made(environ={"ANTHROPIC_API_KEY": key})
+    assert "ANTHROPIC_API_KEY" in caught.value.message
+    assert "cret" not in caught.value.message + caught.value.hint
 
 
 def test_a_key_only_goes_to_its_providers_hosts() -> None:
