@@ -87,7 +87,7 @@ def test_the_key_is_nowhere(start_daemon: StartDaemon, provider: Provider, tmp_p
 
 def test_a_provider_without_auth_is_no_keyless_one(start_daemon: StartDaemon) -> None:
     done = start_daemon().run("run", "--inspect", "--keyless", "openai", "--", "true")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "providers.openai.auth" in done.stderr
 
 
