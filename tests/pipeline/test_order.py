@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ccinspect.errors import HookError
@@ -93,6 +93,7 @@ parts = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(parts, parts), max_size=7))
 def test_no_order_is_given_that_breaks_a_promise(declarations: list[tuple[list[str], list[str]]]) -> None:
     steps = [declared(str(at), " ".join(reads), " ".join(writes)) for at, (reads, writes) in enumerate(declarations)]

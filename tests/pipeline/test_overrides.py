@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ccinspect.pipeline.message import Headers
@@ -26,6 +26,7 @@ def test_names_are_read(value: str, wanted: dict[str, bool | None]) -> None:
     assert dict(parse_overrides(value).wanted) == wanted
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_no_value_fails(value: str) -> None:
     parse_overrides(value)

@@ -42,11 +42,13 @@ def edited(text: bytes, change: Any) -> bytes:
     return rewrite(text, before, after)
 
 
+@settings(deadline=None)
 @given(texts, values)
 def test_the_result_is_what_was_asked_for(text: bytes, after: Any) -> None:
     assert same(read(rewrite(text, read(text), after)), after)
 
 
+@settings(deadline=None)
 @given(texts)
 def test_nothing_changed_nothing_written(text: bytes) -> None:
     assert rewrite(text, read(text), read(text)) == text
@@ -75,13 +77,14 @@ def mutations(draw: st.DrawFn) -> tuple[bytes, Any]:
     return text, after
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(mutations())
 def test_small_changes_are_carried_out(case: tuple[bytes, Any]) -> None:
     text, after = case
     assert same(read(rewrite(text, read(text), after)), after)
 
 
+@settings(deadline=None)
 @given(values, values, st.sampled_from([b"[%s , 1]", b'{"k":  %s ,\n "x" : 0}', b"[1,\t%s]"]))
 def test_siblings_keep_their_bytes(kept: Any, new: Any, frame: bytes) -> None:
     sibling = json.dumps(kept, indent=3).encode("utf-8", "surrogatepass")
@@ -204,6 +207,7 @@ def test_paths_of_changes_are_those_of_jq() -> None:
     assert changed_paths(after, copy.deepcopy(after)) == []
 
 
+@settings(deadline=None)
 @given(values, values)
 def test_there_is_a_path_exactly_when_something_differs(before: Any, after: Any) -> None:
     assert bool(changed_paths(before, after)) == (not same(before, after))
