@@ -406,6 +406,8 @@ class Change:
                 "provider": destination.provider if destination else None,
                 "model": destination.model if destination else None,
                 "dialect": self._translated.client.upstream if self._translated else None,
+                # Where it would have gone: on a reverse listener the client's own request does not say.
+                "asked": self._client.url.removesuffix(self._client.path),
             }
         if self._diagnostics:
             changes["diagnostics"] = [

@@ -13,6 +13,7 @@ from mitmproxy import http
 
 from ccinspect.addons.change import Change, Plan
 from ccinspect.addons.outgoing import FactFinder
+from ccinspect.addons.own_endpoints import OWN
 from ccinspect.auth.sentinel import find_sentinel
 from ccinspect.pipeline.message import Headers
 
@@ -34,7 +35,7 @@ class Changes:
         self._is_idle = plan.is_idle
 
     def requestheaders(self, captured: http.HTTPFlow) -> Awaitable[None] | None:
-        if captured.response is not None or captured.is_replay:
+        if captured.response is not None or captured.is_replay or OWN in captured.metadata:
             return None
         sentinel = find_sentinel(Headers(captured.request.headers.fields), captured.request.path)
         if sentinel is None and self._is_idle and not self.plan.notifications.pending(None):

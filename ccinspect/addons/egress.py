@@ -14,6 +14,7 @@ from mitmproxy import connection, dns, http, tcp, tls, udp
 from mitmproxy.proxy import server_hooks
 
 from ccinspect.addons.outgoing import FactFinder
+from ccinspect.addons.own_endpoints import OWN
 from ccinspect.addons.sources import Sources
 from ccinspect.pipeline.message import Facts
 from ccinspect.policy.egress import Egress, Verdict
@@ -82,7 +83,7 @@ class EgressGuard:
             self.sources.note_credentials(captured.client_conn, credentials)
         run = self.facts.run_of(captured)
         egress = self._egress(run)
-        if not egress.active or captured.response is not None or captured.is_replay:
+        if not egress.active or captured.response is not None or captured.is_replay or OWN in captured.metadata:
             return
         facts = self.facts.of(captured)
         verdict = egress.decide(

@@ -20,7 +20,7 @@ from ccinspect.errors import CcinspectError, HookError, TransformError
 from ccinspect.identity.agents import detect_agent
 from ccinspect.identity.providers import Providers
 from ccinspect.pipeline.message import Facts, Headers, Outgoing
-from ccinspect.store.changed import own_path
+from ccinspect.store.changed import asked_origin, own_path
 from ccinspect.store.record import bytes_of
 from ccinspect.transform.problems import Problem, problems
 from ccinspect.transform.redirect import read_model
@@ -85,7 +85,7 @@ def _asked(instance: Instance, config: Config, target: str, assumed: Assumed) ->
     project = (record.get("said") or {}).get("project") or run.get("project")
     if record.get("source") == "reverse":
         # By itself such a request says only the path; where the listener sends it is in what was forwarded.
-        there = record.get("request") or message
+        there = asked_origin(record) or record.get("request") or message
         place = {key: there.get(key) for key in ("scheme", "pretty_host", "port")}
         message = {**message, **place, "path": own_path(message)}
     headers = [(bytes_of(str(name)), bytes_of(str(value))) for name, value in message.get("headers") or ()]

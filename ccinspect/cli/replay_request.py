@@ -15,7 +15,7 @@ from ccinspect.cli.json_path import assign, parse_assignment
 from ccinspect.cli.sendable import Sendable, Template, Variable, ascii_path, sendable
 from ccinspect.errors import CcinspectError, CredentialsError
 from ccinspect.identity.providers import ProviderMatch, Providers
-from ccinspect.store.changed import UNROUTED, own_path
+from ccinspect.store.changed import UNROUTED, asked_origin, own_path
 from ccinspect.store.decode import decode_body
 from ccinspect.store.record import part
 from ccinspect.wire.jsonedit import rewrite
@@ -99,7 +99,7 @@ def _origin(record: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any] | N
         found = asked
     elif isinstance(route := part(record, "changes").get("route"), dict) and route.get("action") not in UNROUTED:
         # What was forwarded went elsewhere than where the listener would have sent it.
-        return None
+        return asked_origin(record)
     else:
         found = part(record, "request")
     return {name: found.get(name) for name in ("scheme", "host", "pretty_host", "port")}

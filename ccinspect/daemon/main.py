@@ -223,7 +223,8 @@ class Daemon:
         )
 
         async def status() -> dict[str, Any]:
-            return self._status(listeners, runs, recorder, analyst, master.web_url)
+            hooks = [step.name for plan in changes.plan.pipeline.plans.values() for step in plan.steps]
+            return self._status(listeners, runs, recorder, analyst, master.web_url, hooks)
 
         async def reload() -> dict[str, Any]:
             nonlocal latest
@@ -279,7 +280,13 @@ class Daemon:
         return Egress.of(config.policy, [*self.ports.values(), *targets, *config.jail.model_ports])
 
     def _status(
-        self, listeners: Listeners, runs: Runs, recorder: Recorder, analyst: AnalystProcess, web_url: str
+        self,
+        listeners: Listeners,
+        runs: Runs,
+        recorder: Recorder,
+        analyst: AnalystProcess,
+        web_url: str,
+        hooks: list[str],
     ) -> dict[str, Any]:
         open_ports = {port for _, port in listeners.ports}
         return build_status(
@@ -292,6 +299,7 @@ class Daemon:
             runs=[run.record for run in runs.live.values()],
             store=recorder.stats(),
             analysis=analyst.status(),
+            hooks=hooks,
             warnings=lasting_warnings(self.config),
         )
 

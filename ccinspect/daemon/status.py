@@ -22,6 +22,7 @@ def build_status(
     runs: list[dict[str, Any]],
     store: dict[str, Any],
     analysis: dict[str, Any],
+    hooks: list[str],
     warnings: list[str],
 ) -> dict[str, Any]:
     """The JSON object of `status --json`; `listening` says of each listener whether it is open."""
@@ -32,7 +33,7 @@ def build_status(
         "config": str(paths.config_file),
         "data": str(paths.data_dir),
         "ca": str(paths.ca_cert),
-        "hooks": [],
+        "hooks": hooks,
         "log": str(paths.log_file),
         "inspector": {"running": listening["web"], "ports": ports, "url": web_url},
         "mcp": {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from urllib.parse import urlsplit
 
 from ccinspect.store.record import Record, part, text_of
 
@@ -34,6 +35,16 @@ def own_path(message: dict[str, Any]) -> str:
     path = _text(message.get("path"))
     rest = PREFIX.sub("", path)
     return rest if rest.startswith("/") or rest == path else f"/{rest}"
+
+
+def asked_origin(record: Record) -> dict[str, Any] | None:
+    """{scheme, host, pretty_host, port} of where a request that was sent elsewhere would have gone; else None."""
+    route = part(record, "changes").get("route")
+    asked = urlsplit(route["asked"]) if isinstance(route, dict) and isinstance(route.get("asked"), str) else None
+    if asked is None or not asked.hostname:
+        return None
+    port = asked.port or (80 if asked.scheme == "http" else 443)
+    return {"scheme": asked.scheme, "host": asked.hostname, "pretty_host": asked.hostname, "port": port}
 
 
 def _says_so(changes: dict[str, Any]) -> bool:
