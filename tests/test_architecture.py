@@ -20,14 +20,14 @@ FLOORS = {
     "store": 2, "analyser": 2, "pipeline": 2,
     "analysis": 3, "auth": 3, "transform": 3, "shapes": 3, "policy": 3,
     "hooks": 4,
-    "addons": 5,
-    "daemon": 6, "demo": 6,
+    "addons": 5, "telemetry": 5,
+    "daemon": 6, "demo": 6, "mcp": 6,
     "cli": 7, "__main__": 8,
 }  # fmt: skip
 # These start a process that has to be fast or small.
 STANDARD_LIBRARY_ONLY = {"jail", "control", "errors", "paths"}
 # What may stand in the block `providers` is said where it is carried out.
-UPWARDS = {("config", room) for room in ("identity", "transform", "auth", "pipeline", "policy")}
+UPWARDS = {("config", room) for room in ("identity", "transform", "auth", "pipeline", "policy", "telemetry")}
 MITMPROXY_ROOMS = {"addons", "daemon"}
 
 

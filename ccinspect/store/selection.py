@@ -26,8 +26,8 @@ class Selection:
     `run`: a run's id or the beginning of it, its name, or `last`. `status`: see `parse_status`.
     `errors`: only flows that failed, by an error, a status of 400 or more, or a refused handshake.
     `changed`: only flows that were changed on their way (`store/changed.py`). `parent`: only those that were sent for
-    this flow (its full id): replays and further attempts.
-    `limit`: only the newest so many.
+    this flow (its full id): replays and further attempts. `before`: only those that arrived before this flow (its full
+    id), to page backwards. `limit`: only the newest so many.
     """
 
     since: float | None = None
@@ -41,6 +41,7 @@ class Selection:
     errors: bool = False
     changed: bool = False
     parent: str | None = None
+    before: str | None = None
     limit: int | None = None
 
     def to_params(self) -> dict[str, Any]:
@@ -90,6 +91,8 @@ class Selection:
             add("changed = 1")
         if self.parent is not None:
             add("parent = ?", self.parent)
+        if self.before is not None:
+            add("id < ?", _place(db, self.before))
         if self.status is not None:
             clause, parts = parse_status(self.status)
             add(clause, *parts)
@@ -160,6 +163,13 @@ def parse_limit(value: int | str) -> int:
     if number < 1:
         raise BadSelection(f"a limit of {number} selects nothing", "use 1 or more")
     return number
+
+
+def _place(db: sqlite3.Connection, uuid: str) -> int:
+    row = db.execute("SELECT id FROM flows WHERE uuid = ?", (uuid,)).fetchone()
+    if row is None:
+        raise BadSelection(f"the flow {uuid!r} is not there (any more): what came before it is not known", "begin anew")
+    return int(row[0])
 
 
 def _find_runs(db: sqlite3.Connection, text: str) -> list[str]:

@@ -1,0 +1,52 @@
+"""Keys and tokens in what was captured, made unreadable: what goes to a model goes to its provider.
+
+Records have none of them (`store.redaction`), bodies are kept byte for byte and may. What is masked keeps its length,
+so that offsets stay right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ccinspect.policy.known_secrets import known_shapes
+from ccinspect.store.redaction import known_keys
+
+MASK = "█"
+_AROUND = 24_000
+"""Characters looked at on both sides of a piece: the longest of the known shapes is a private key of 20,000."""
+
+
+def masked(text: str) -> str:
+    """The text without what looks like a key of a well-known service."""
+    return masked_piece(text, 0, len(text))
+
+
+def masked_piece(text: str, start: int, end: int) -> str:
+    """The characters from `start` to `end`, with the secrets masked that lie in them, whole or in part."""
+    first = max(0, start - _AROUND)
+    window = text[first : end + _AROUND]
+    found = list(window[start - first : end - first])
+    for low, high in _secrets(window):
+        for place in range(max(low + first, start), min(high + first, end)):
+            found[place - start] = MASK
+    return "".join(found)
+
+
+def masked_json(value: Any) -> Any:
+    """The same for each text of a JSON value, names of members too."""
+    if isinstance(value, str):
+        return masked(value)
+    if isinstance(value, dict):
+        return {masked(str(name)): masked_json(item) for name, item in value.items()}
+    return [masked_json(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _secrets(text: str) -> Iterator[tuple[int, int]]:
+    if len(text) < 12:
+        return
+    yield from known_keys(text)
+    for shape in known_shapes():
+        for match in shape.pattern.finditer(text):
+            if (span := shape.span(match, text, len(text))) is not None:
+                yield span
