@@ -24,13 +24,14 @@ from ccinspect.identity.providers import Providers
 from ccinspect.identity.settings import ProviderSettings
 from ccinspect.pipeline.settings import HooksConfig
 from ccinspect.policy.settings import BudgetConfig, PolicyConfig, RedactConfig
+from ccinspect.telemetry.settings import OtelSettings
 from ccinspect.transform.settings import TransformRule, Upstream
 
 ENV_PREFIX = "CCINSPECT_"
 # Variables of ours that are no settings.
 RESERVED_ENV = {"CCINSPECT_CONFIG_DIR", "CCINSPECT_RUN_ID", "CCINSPECT_PROJECT", "CCINSPECT_TAGS"}
 
-_SECRET = re.compile(r"\bauth\b|token|password")
+_SECRET = re.compile(r"\bauth\b|\bheaders\b|token|password")
 _SIZE_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 _AGE_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
@@ -275,6 +276,7 @@ class Config(Block):
         description="Prices that come before the built-in list, by model: a name or a pattern like `claude-*`, "
         "with a slash matched against `provider/model`.",
     )
+    otel: OtelSettings = Field(default_factory=OtelSettings, description="Spans and metrics for OpenTelemetry.")
     mcp: McpConfig = Field(default_factory=McpConfig, description="The MCP server.")
 
     @property

@@ -24,6 +24,7 @@ from ccinspect.analyser.money import Prices
 from ccinspect.analyser.tokens import TokenCounter
 from ccinspect.analysis import memory, parties, pending, schema
 from ccinspect.analysis.loading import Where
+from ccinspect.analysis.observer import Observer, SeenCall, SeenFlow, Witness
 from ccinspect.analysis.options import AnalysisOptions
 from ccinspect.analysis.pricing import make_prices
 from ccinspect.analysis.reading import FlowReader, FlowReading, Spoken
@@ -63,9 +64,11 @@ class Analyst:
         *,
         careful: bool,
         guard: Guard,
+        observer: Observer | None,
     ) -> None:
         """The caller holds the lock, and closes `db` and `store` in the end."""
         self._careful = careful
+        self._witness = Witness(observer)
         self._guard = guard
         self._db = db
         self._store = store
@@ -91,12 +94,13 @@ class Analyst:
         *,
         careful: bool = False,
         guard: Guard = time_limit,
+        observer: Observer | None = None,
     ) -> Iterator[Analyst | None]:
         """Lock and open; None when another process is the analyst, or when there is no store yet.
 
         `careful`: the last analyst died: note each flow before it is read, and skip the one that killed it. `guard` is
-        entered for each flow, and may raise TimeoutError in it. Raises StoreUnavailable; when that is because the
-        file was damaged, it is gone now, and the next call makes it anew.
+        entered for each flow, and may raise TimeoutError in it. `observer` is told of each flow. Raises
+        StoreUnavailable; when that is because the file was damaged, it is gone now, and the next call makes it anew.
         """
         if not (store_dir / store_schema.DATABASE).exists():
             yield None
@@ -109,7 +113,9 @@ class Analyst:
                 with (
                     contextlib.closing(schema.open_for_writing(store_dir)) as db,
                     StoreReader(store_dir) as store,
-                    contextlib.closing(cls(store_dir, db, store, options, careful=careful, guard=guard)) as analyst,
+                    contextlib.closing(
+                        cls(store_dir, db, store, options, careful=careful, guard=guard, observer=observer)
+                    ) as analyst,
                 ):
                     analyst.remove_gone()
                     yield analyst
@@ -163,7 +169,13 @@ class Analyst:
         pending.start_over(self._db, since)
         self._db.execute("COMMIT")
         self._forget()
-        return self.catch_up(progress, stop)
+        with self._witness.silence():
+            return self.catch_up(progress, stop)
+
+    def find_run(self, ident: str) -> Record | None:
+        """The stored record of a run, as it is now."""
+        row = self._db.execute("SELECT record FROM runs WHERE id = ?", (ident,)).fetchone()
+        return json.loads(row[0]) if row is not None else None
 
     def spend(self, run: str) -> Spend:
         """What the analysed calls of a run added up to."""
@@ -233,6 +245,7 @@ class Analyst:
         self._understand(flow, _KILLER if killed else None)
         self._db.execute("RELEASE flow")
         pending.done(self._db, flow)
+        self._witness.tell()
 
     def _understand(self, flow: pending.Flow, refuse: str | None) -> None:
         """Write the rows of one flow, or why there are none: one that fails must not keep the others from being
@@ -265,6 +278,7 @@ class Analyst:
         self._rows.party(flow.uuid, None, None)
 
     def _undo(self) -> None:
+        self._witness.forget()
         self._db.execute("ROLLBACK TO flow")
         self._forget()
 
@@ -277,30 +291,35 @@ class Analyst:
         agent = parties.agent_of(record, reading.request_headers, run)
         match = reading.match
         self._rows.party(record["id"], match.provider if match else None, agent)
-        if not reading.calls or match is None:
-            return
         status = part(record, "response").get("status_code")
         sender = Sender(
             record["id"],
-            match.provider,
+            match.provider if match else UNKNOWN,
             agent,
             parties.account_of(reading.request_headers, reading.response_headers, self._redactor),
             status if isinstance(status, int) else None,
             parties.labels_of(record, run),
         )
+        seen = SeenFlow(record, sender, reading.request_headers, run)
+        if not reading.calls or match is None:
+            self._witness.saw(seen)
+            return
         for spoken in reading.calls:
-            self._call(replace(spoken, note=refuse) if refuse else spoken, sender, reading)
+            self._call(replace(spoken, note=refuse) if refuse else spoken, seen, reading)
         self._limits(record, reading, sender)
 
-    def _call(self, spoken: Spoken, sender: Sender, reading: FlowReading) -> None:
+    def _call(self, spoken: Spoken, seen: SeenFlow, reading: FlowReading) -> None:
+        sender = seen.sender
         ident = f"{sender.flow}#{spoken.position}" if spoken.position else sender.flow
         if not spoken.readable:
             self._rows.call(ident, spoken, sender, None)
+            self._witness.saw(SeenCall(ident, seen, spoken, None))
             return
         result = self._analyse(ident, spoken, sender, reading)
         number = self._rows.call(ident, spoken, sender, result)
         self._turns.add(number, result.turn)
         self._prefixes.settle(number)
+        self._witness.saw(SeenCall(ident, seen, spoken, result.analysis))
 
     def _analyse(self, ident: str, spoken: Spoken, sender: Sender, reading: FlowReading) -> Result:
         self._tries = reading.calls

@@ -4,7 +4,7 @@ Started by the daemon; argument: a JSON object {fd, store, options, idle, carefu
 message a packet:
 
     to the analyst      poke (a number): look what there is to do; reload (options); reanalyse (since); sweep;
-                        spend (a run): what did it cost so far?
+                        spend (a run): what did it cost so far?; any other is for the observer
     from the analyst    done (the number of the newest poke it has seen to); progress and flows (of a reanalysis);
                         run and spent (docs/architecture.md, `run.end`);
                         failed {message, hint}: it cannot work at all
@@ -30,6 +30,7 @@ from typing import Any
 
 from ccinspect.analysis import schema
 from ccinspect.analysis.analyst import Analyst
+from ccinspect.analysis.observer import Observer
 from ccinspect.analysis.options import AnalysisOptions
 from ccinspect.analysis.results import Spend
 from ccinspect.errors import CcinspectError, StoreUnavailable
@@ -44,11 +45,20 @@ _PROGRESS_SECONDS = 0.1
 class Worker:
     """The loop between the socket and the analyst."""
 
-    def __init__(self, channel: socket.socket, store_dir: Path, options: AnalysisOptions, idle: float) -> None:
+    def __init__(
+        self,
+        channel: socket.socket,
+        store_dir: Path,
+        options: AnalysisOptions,
+        idle: float,
+        observer: Observer | None = None,
+    ) -> None:
+        """With an observer it stays when nothing comes for `idle` seconds, and tells the observer so."""
         self._channel = channel
         self._dir = store_dir
         self._options = options
         self._idle = idle
+        self._observer = observer
         self._at_end = False
         self._poked = 0
         self._commands: list[dict[str, Any]] = []
@@ -59,7 +69,7 @@ class Worker:
         mended = False
         while not self._at_end:
             try:
-                with Analyst.open(self._dir, self._options, careful=careful) as analyst:
+                with Analyst.open(self._dir, self._options, careful=careful, observer=self._observer) as analyst:
                     if analyst is not None and self._serve(analyst):
                         return
             except StoreUnavailable:
@@ -83,12 +93,15 @@ class Worker:
             for command in commands:
                 self._carry_out(analyst, command)
             analyst.catch_up(stop=self._has_more)
+            if self._observer is not None:
+                self._observer.settled(analyst.find_run)
             if poked and not self._at_end and not self._commands:
                 self._say({"done": poked})
             if time.monotonic() - swept > _SWEEP_SECONDS:
                 analyst.remove_gone()
                 swept = time.monotonic()
-            if self._poked == poked and not self._commands and not self._receive(self._idle):
+            at_rest = self._poked == poked and not self._commands and not self._receive(self._idle)
+            if at_rest and self._observer is None:
                 return True
         return True
 
@@ -103,6 +116,8 @@ class Worker:
             self._say({"flows": flows})
         elif "spend" in command:
             self._say({"run": command["spend"], "spent": _told(analyst.spend(command["spend"]))})
+        elif self._observer is not None:
+            self._observer.heard(command)
 
     def _progress(self, done: int, total: int) -> None:
         if done == total or time.monotonic() - self._told_at > _PROGRESS_SECONDS:
@@ -155,7 +170,8 @@ def _told(spend: Spend) -> dict[str, Any]:
     }
 
 
-def _limit_itself() -> None:
+def limit_itself() -> None:
+    """Go behind the proxy and the recorder, and take no more than there is."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     # A request taken apart is tens of thousands of objects without cycles: looking for them took a third of the time.
@@ -170,19 +186,22 @@ def _limit_itself() -> None:
 
 def main(arguments: list[str]) -> int:
     """Run the analyst that `arguments` describe."""
-    _limit_itself()
+    limit_itself()
     setup = json.loads(arguments[0])
-    channel = socket.socket(fileno=setup["fd"])
+    with socket.socket(fileno=setup["fd"]) as channel:
+        return work(channel, setup)
+
+
+def work(channel: socket.socket, setup: dict[str, Any], observer: Observer | None = None) -> int:
+    """Work until the daemon hangs up or there is nothing to do; the result is the process's exit code."""
     options = AnalysisOptions.from_json(setup["options"])
     try:
-        Worker(channel, Path(setup["store"]), options, setup["idle"]).run(setup["careful"])
+        Worker(channel, Path(setup["store"]), options, setup["idle"], observer).run(setup["careful"])
     except (CcinspectError, sqlite3.Error) as error:
         message = error.message if isinstance(error, CcinspectError) else f"the analysis cannot be written: {error}"
         with contextlib.suppress(OSError):
             channel.send(json.dumps({"failed": message}).encode())
         return 3
-    finally:
-        channel.close()
     return 0
 
 

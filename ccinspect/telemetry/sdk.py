@@ -1,0 +1,126 @@
+"""The one module that imports OpenTelemetry's SDK: our spans as the SDK's, the exporters, the metrics.
+
+The SDK's own batch processor is not used: it cannot say what it dropped, nor start from spans that are over already.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+
+from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as GrpcMetricExporter
+from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcSpanExporter
+from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter as HttpMetricExporter
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpSpanExporter
+from opentelemetry.sdk.metrics.export import MetricExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import Event as SdkEvent
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import Link as SdkLink
+from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
+
+from ccinspect import __version__
+from ccinspect.telemetry import names
+from ccinspect.telemetry.settings import OtelSettings
+from ccinspect.telemetry.spans import CLIENT, INTERNAL, Place, Span
+
+_KINDS = {CLIENT: SpanKind.CLIENT, INTERNAL: SpanKind.INTERNAL}
+_NANO = 1_000_000_000
+_MOST_WORDS = 300
+
+
+class Exporting:
+    """Sends batches of spans. `send` is what `queue.SpanQueue` needs."""
+
+    def __init__(self, settings: OtelSettings, environ: Mapping[str, str] | None = None) -> None:
+        """`environ` only decides what `settings` leaves open and the SDK does not read by itself."""
+        environ = os.environ if environ is None else environ
+        self.resource = resource_of(settings, environ)
+        self._words = _LastWords()
+        logging.getLogger("opentelemetry").addHandler(self._words)
+        self._exporter = span_exporter(settings, environ)
+        self._scope = InstrumentationScope(names.SCOPE, __version__, names.SCHEMA_URL)
+
+    def send(self, spans: Sequence[Span]) -> str | None:
+        """Export a batch; the result says why it failed, None when it did not. Takes 10 seconds, or
+        `OTEL_EXPORTER_OTLP_TIMEOUT`, at most."""
+        self._words.text = ""
+        try:
+            done = self._exporter.export([self.convert(span) for span in spans])
+        except Exception as error:
+            return f"{type(error).__name__}: {error}"[:_MOST_WORDS]
+        return None if done is SpanExportResult.SUCCESS else self._words.text or "the export failed"
+
+    def close(self) -> None:
+        """Let go of the connection; an export that is under way fails."""
+        self._exporter.shutdown()
+        logging.getLogger("opentelemetry").removeHandler(self._words)
+
+    def convert(self, span: Span) -> ReadableSpan:
+        """The SDK's form of a span."""
+        return ReadableSpan(
+            name=span.name,
+            context=_context(span.place),
+            parent=_context(span.parent) if span.parent else None,
+            resource=self.resource,
+            attributes=span.attributes,
+            events=[SdkEvent(one.name, one.attributes, _nanoseconds(one.at)) for one in span.events],
+            links=[SdkLink(_context(one.to), one.attributes) for one in span.links],
+            kind=_KINDS[span.kind],
+            status=Status(StatusCode.ERROR, span.error) if span.error else Status(StatusCode.UNSET),
+            start_time=_nanoseconds(span.started_at),
+            end_time=_nanoseconds(span.ended_at),
+            instrumentation_scope=self._scope,
+        )
+
+
+def resource_of(settings: OtelSettings, environ: Mapping[str, str]) -> Resource:
+    """What sends: `service.name`, our version, and what `OTEL_RESOURCE_ATTRIBUTES` adds."""
+    about = {names.SERVICE_VERSION: __version__}
+    if settings.service_name:
+        about[names.SERVICE_NAME] = settings.service_name
+    elif not environ.get("OTEL_SERVICE_NAME") and names.SERVICE_NAME not in environ.get("OTEL_RESOURCE_ATTRIBUTES", ""):
+        about[names.SERVICE_NAME] = "ccinspect"
+    return Resource.create(about, names.SCHEMA_URL)
+
+
+def span_exporter(settings: OtelSettings, environ: Mapping[str, str]) -> SpanExporter:
+    if settings.protocol_in(environ) == "grpc":
+        return GrpcSpanExporter(endpoint=settings.endpoint, headers=_lower(settings))
+    return HttpSpanExporter(endpoint=_signal(settings, "traces"), headers=settings.headers or None)
+
+
+def metric_exporter(settings: OtelSettings, environ: Mapping[str, str]) -> MetricExporter:
+    if settings.protocol_in(environ) == "grpc":
+        return GrpcMetricExporter(endpoint=settings.endpoint, headers=_lower(settings))
+    return HttpMetricExporter(endpoint=_signal(settings, "metrics"), headers=settings.headers or None)
+
+
+def _lower(settings: OtelSettings) -> dict[str, str] | None:
+    """gRPC takes no capitals in the names of headers."""
+    return {name.lower(): value for name, value in settings.headers.items()} or None
+
+
+def _signal(settings: OtelSettings, name: str) -> str | None:
+    return f"{settings.endpoint.rstrip('/')}/v1/{name}" if settings.endpoint else None
+
+
+def _context(place: Place) -> SpanContext:
+    return SpanContext(place.trace, place.span, is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED))
+
+
+def _nanoseconds(seconds: float) -> int:
+    return max(0, int(seconds * _NANO))
+
+
+class _LastWords(logging.Handler):
+    """The exporters tell why they failed in the log only."""
+
+    text = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno >= logging.WARNING:
+            self.text = record.getMessage()[:_MOST_WORDS]
