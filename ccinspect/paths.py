@@ -60,6 +60,10 @@ class Paths:
     def web_token(self) -> Path:
         return self.data_dir / "web.token"
 
+    @property
+    def mcp_token(self) -> Path:
+        return self.data_dir / "mcp.token"
+
 
 def resolve_paths(config_option: Path | None = None, environ: Mapping[str, str] | None = None) -> Paths:
     """Find this instance's directories.

@@ -268,7 +268,7 @@ def _turns(tree: ConversationTree, depth: int) -> list[JsonObject]:
 
 
 def _spent(row: Spend | ToolSpend | HostSpend) -> JsonObject:
-    made: JsonObject = plain(row)
+    made: JsonObject = {"key": "(none)"} | plain(row)
     for name in ("first_at", "last_at"):
         if name in made:
             made[name] = moment(made[name])

@@ -22,14 +22,23 @@ _MAX_ROWS = 10_000
 _CELL = 300
 _LENGTH = 1_000_000
 _VIEWS = ("spend", "context_parts", "conversations", "cache_misses")
-_TABLES = {
+# Of real tables, what may be read: flows and runs, and what the views show of the others.
+_COLUMNS = {
     "flows": {
         *("id", "uuid", "type", "source", "run", "state", "started_at", "ended_at", "method", "scheme", "host", "port"),
         *("path", "status", "failed", "request_size", "response_size", "changed", "parent"),
     },
     "runs": {"id", "name", "started_at", "ended_at"},
+    "calls": {
+        *("number", "id", "flow", "started_at", "provider", "model_answered", "model_requested", "agent", "purpose"),
+        *("project", "run", "conversation", "turn", "kind", "input", "cache_read", "cache_write_5m", "cache_write_1h"),
+        *("cache_write_other", "output", "counts_basis", "context", "context_basis", "picodollars"),
+    },
+    "composition": {"call", "facet", "name", "tokens", "visible"},
+    "names": {"number", "name"},
+    "cache_findings": {"call", "verdict", "missed", "picodollars"},
 }
-_BELOW_VIEWS = {"calls", "composition", "names", "cache_findings"}
+_HARMLESS_MODULES = {"json_each", "json_tree", "generate_series"}
 _ALLOWED = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_RECURSIVE}
 
 
@@ -70,15 +79,16 @@ def query(captured: Captured, asked: Query) -> Answer:
 def _run(db: sqlite3.Connection, sql: str, secret_paths: bool) -> tuple[list[str], list[tuple[object, ...]]]:
     deadline = time.monotonic() + SECONDS
     refused: list[str] = []
+    closed = _closed(db)
 
-    def allow(action: int, first: str | None, second: str | None, _: str | None, within: str | None) -> int:
+    def allow(action: int, first: str | None, second: str | None, *_: str | None) -> int:
         if action in _ALLOWED:
             return sqlite3.SQLITE_OK
         if action == sqlite3.SQLITE_FUNCTION and second != "load_extension":
             return sqlite3.SQLITE_OK
-        if action == sqlite3.SQLITE_READ and _may_read(str(first), str(second or ""), within, secret_paths):
+        if action == sqlite3.SQLITE_READ and _may_read(str(first).lower(), str(second or ""), closed, secret_paths):
             return sqlite3.SQLITE_OK
-        refused.append(f"{first}.{second}" if action == sqlite3.SQLITE_READ else "that statement")
+        refused.append(f"{first}.{second}".rstrip(".") if action == sqlite3.SQLITE_READ else "that statement")
         return sqlite3.SQLITE_DENY
 
     db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LENGTH)
@@ -96,14 +106,23 @@ def _run(db: sqlite3.Connection, sql: str, secret_paths: bool) -> tuple[list[str
         raise _explain(error, refused, time.monotonic() > deadline) from error
 
 
-def _may_read(table: str, column: str, within: str | None, secret_paths: bool) -> bool:
-    if table in _VIEWS or (table in _BELOW_VIEWS and within in _VIEWS):
-        return True
+def _closed(db: sqlite3.Connection) -> set[str]:
+    """Names of what must not be read: all tables but ours above, and all modules that are tables of their own."""
+    schemas = [row[1] for row in db.execute("PRAGMA database_list")]
+    tables = {row[0] for name in schemas for row in db.execute(f"SELECT name FROM {name}.sqlite_master")}
+    modules = {row[0] for row in db.execute("PRAGMA module_list")}
+    return ((tables | modules) - _HARMLESS_MODULES - set(_VIEWS)) - _COLUMNS.keys()
+
+
+def _may_read(table: str, column: str, closed: set[str], secret_paths: bool) -> bool:
+    """What is no real table is a view or was named in the query itself: what it is made of is asked for apart."""
     if table == "flows" and column == "path" and secret_paths:
         # Kept with the secrets in it: SQL could cut them so that they are not known by their form any more.
         return False
-    # Counting rows reads a column without a name.
-    return column in _TABLES.get(table, set()) | ({""} if table in _TABLES else set())
+    if table in _COLUMNS:
+        # Counting rows reads a column without a name.
+        return not column or column in _COLUMNS[table]
+    return table not in closed and not table.startswith(("sqlite_", "pragma_"))
 
 
 def _explain(error: Exception, refused: list[str], late: bool) -> QueryRefused:

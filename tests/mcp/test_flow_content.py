@@ -74,7 +74,7 @@ def test_a_body_goes_to_a_file_of_the_user_alone(place: Place, ask: Ask) -> None
     assert path.parent.stat().st_mode & 0o777 == 0o700
 
 
-@pytest.mark.parametrize("body", [b"\0\1\2" * 900, b"\xff\xfe not utf-8", b'{"a": ' * 3000, b"x" * 200_000, b""])
+@pytest.mark.parametrize("body", [b"\0\1\2" * 900, b"\xff\xfe not utf-8", b'{"a": ' * 3000, b"x" * 50_000, b""])
 def test_awkward_bodies_are_answered(place: Place, ask: Ask, body: bytes) -> None:
     place.record(http_flow(1, request_body=body))
     assert len(json.dumps(ask("flow_outline", flow=flow_id(1)))) < 8_000
@@ -86,7 +86,7 @@ def test_awkward_bodies_are_answered(place: Place, ask: Ask, body: bytes) -> Non
 
 
 def test_many_members_and_elements_stay_small(place: Place, ask: Ask) -> None:
-    wide = {f"name {number}": [{"x": "y" * 100}] * 50 for number in range(500)}
+    wide = {f"name {number}": [{"x": "y" * 40}] * 9 for number in range(100)}
     place.record(http_flow(1, request_body=json.dumps(wide).encode()))
     answer = ask("flow_outline", flow=flow_id(1))
     assert answer["truncated"]

@@ -44,13 +44,13 @@ def test_the_cause_of_a_miss_is_told(place: Place, ask: Ask) -> None:
     assert "search" in answer["changed"]
     assert "Changed." in answer["difference"]
     rows = ask("explain_cache", flow=flow_id(2), conversation=True)
-    assert [row["verdict"] for row in rows["calls"]] == ["first", "tools_changed"]
+    assert [row["verdict"] for row in rows["calls"]] == ["first_turn", "tools_changed"]
 
 
 def test_conversations_and_their_turns(two_calls: Place, ask: Ask) -> None:
     answer = ask("conversations")
     assert answer["total"] == 1
-    assert answer["conversations"][0]["turns"] == 1
+    assert answer["conversations"][0]["turns"] == 2
     assert answer["conversations"][0]["calls"] == 2
     turns = ask("conversations", flow=flow_id(2), limit=1)
     assert turns["title"] == "Which branch is this?"

@@ -1,0 +1,81 @@
+"""The process that serves MCP over HTTP: tool calls take time of the processor, and here none of the proxy's.
+
+Started by the daemon; argument: a JSON object {channel, listener, paths, token}: descriptors of a socket of the
+daemon's and of the listening socket, the directories of the instance, and the file with the token. It writes `ready` to the
+channel when it serves, and ends when the daemon does: then the channel does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import uvicorn
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+
+from ccinspect.mcp.captured import Captured
+from ccinspect.mcp.catalogue import READING
+from ccinspect.mcp.gate import Gate
+from ccinspect.mcp.server import build_server
+from ccinspect.paths import Paths
+
+NICENESS = 8
+_SESSION_SECONDS = 3600.0
+_MAX_SESSIONS = 200
+_MAX_REQUEST = 1 << 20
+_GRACE_SECONDS = 1
+
+
+async def serve(channel: socket.socket, listener: socket.socket, paths: Paths, token: str) -> None:
+    """Serve until the channel ends."""
+    manager = StreamableHTTPSessionManager(
+        build_server(Captured(paths), READING),
+        json_response=True,
+        session_idle_timeout=_SESSION_SECONDS,
+        max_sessions=_MAX_SESSIONS,
+        max_request_body_size=_MAX_REQUEST,
+    )
+    config = uvicorn.Config(
+        Gate(manager.handle_request, token),
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+        limit_concurrency=_MAX_SESSIONS,
+    )
+    server = uvicorn.Server(config)
+    async with manager.run():
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        loop = asyncio.get_running_loop()
+        channel.setblocking(False)
+        await loop.sock_sendall(channel, b"ready\n")
+        with contextlib.suppress(OSError):
+            # Nothing is ever said to us: this returns when the daemon has closed its end.
+            await loop.sock_recv(channel, 1)
+        # At once: the next daemon wants the port.
+        listener.close()
+        server.should_exit = True
+        await serving
+
+
+def main(argument: str) -> None:
+    setup = json.loads(argument)
+    os.nice(NICENESS)
+    # The daemon tells us when to end; Ctrl-C in its terminal is for the daemon.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    channel, listener = (socket.socket(fileno=setup[name]) for name in ("channel", "listener"))
+    paths = Paths(**{name: Path(value) for name, value in setup["paths"].items()})
+    token = Path(setup["token"]).read_text().strip()
+    with channel, listener:
+        asyncio.run(serve(channel, listener, paths, token))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
