@@ -43,7 +43,7 @@ def _down(paths: Paths, warnings: list[str]) -> dict[str, Any]:
         "hooks": [],
         "log": str(paths.log_file),
         "inspector": {"running": False, "ports": {}, "url": None},
-        "mcp": {"enabled": False, "running": False, "port": None, "url": None},
+        "mcp": {"enabled": False, "running": False, "port": None, "url": None, "token": None},
         "version": __version__,
         "pid": None,
         "uptime": None,
@@ -82,6 +82,7 @@ def status_lines(status: dict[str, Any]) -> Iterator[str]:
     yield _line("mitmweb", status["inspector"]["url"])
     if status["mcp"]["enabled"]:
         yield _line("MCP", status["mcp"]["url"] if status["mcp"]["running"] else "down")
+        yield _line("MCP token", f"in {status['mcp']['token']}")
     yield _line("config", status["config"])
     yield _line("log", status["log"])
     yield _line("runs", text.count(len(status["runs"]), "live run") if status["runs"] else "none live")

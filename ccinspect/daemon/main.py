@@ -42,6 +42,7 @@ from ccinspect.daemon.events import Events
 from ccinspect.daemon.keyless import describe_key
 from ccinspect.daemon.listeners import Listeners
 from ccinspect.daemon.master import build_master
+from ccinspect.daemon.mcp_process import McpProcess, mcp_status
 from ccinspect.daemon.plan import Surroundings, build_plan
 from ccinspect.daemon.ports import claim_port, release_ports
 from ccinspect.daemon.runs import Runs
@@ -122,6 +123,7 @@ class Daemon:
             "proxy": claim_port(inspector.proxy_port, "inspector.proxy_port"),
             "web": claim_port(inspector.web_port, "inspector.web_port"),
         }
+        self.mcp = McpProcess(paths, claim_port(config.mcp.port, "mcp.port")) if config.mcp.enabled else None
         self.target_ports = [
             (claim_port(target.port, "inspector.reverse_targets"), Origin.parse(target.upstream))
             for target in inspector.reverse_targets
@@ -214,7 +216,7 @@ class Daemon:
             self.sources,
             listeners,
             recorder,
-            self.ports,
+            self.ports if self.mcp is None else {**self.ports, "mcp": self.mcp.port},
             roots.system_bundle(),
             recording.take_count,
             guard,
@@ -255,6 +257,8 @@ class Daemon:
                     "set inspector.web_port to another port",
                 ) from error
             release_ports()
+            if self.mcp is not None:
+                self.mcp.start()
             await control.start()
             # Everyone who started us may go on; what follows is not needed to serve.
             if not pipe.detached:
@@ -266,6 +270,8 @@ class Daemon:
             probe.cancel()
         finally:
             await control.stop()
+            if self.mcp is not None:
+                await self.mcp.close()
             await runs.end_all()
             await listeners.close_all()
             await master.done()
@@ -299,6 +305,7 @@ class Daemon:
             runs=[run.record for run in runs.live.values()],
             store=recorder.stats(),
             analysis=analyst.status(),
+            mcp=mcp_status(self.mcp, self.config.mcp.port),
             hooks=hooks,
             warnings=lasting_warnings(self.config),
         )

@@ -23,6 +23,21 @@ _CLOSE_SECONDS = 4.0
 _BACKLOG = 128
 
 
+def mcp_status(process: McpProcess | None, port: int) -> dict[str, Any]:
+    """The same where there may be none."""
+    return _block(False, False, port, None) if process is None else process.status()
+
+
+def _block(enabled: bool, running: bool, port: int, token: str | None) -> dict[str, Any]:
+    return {
+        "enabled": enabled,
+        "running": running,
+        "port": port,
+        "url": f"http://127.0.0.1:{port}/mcp",
+        "token": token,
+    }
+
+
 class McpProcess:
     """All methods belong to the event loop's thread. The listening socket is ours: it stays when the process does not,
     and clients that come meanwhile wait."""
@@ -55,15 +70,7 @@ class McpProcess:
 
     def status(self) -> dict[str, Any]:
         """For `ccinspect status`."""
-        return {
-            "enabled": True,
-            "running": self._ready,
-            "port": self.port,
-            "url": f"http://127.0.0.1:{self.port}/mcp",
-            "token": str(self._paths.mcp_token),
-            "pid": self._process.pid if self._process is not None else None,
-            "restarts": self._restarts,
-        }
+        return _block(True, self._ready, self.port, str(self._paths.mcp_token))
 
     async def close(self) -> None:
         """End the process, and stop listening."""

@@ -22,6 +22,7 @@ def build_status(
     runs: list[dict[str, Any]],
     store: dict[str, Any],
     analysis: dict[str, Any],
+    mcp: dict[str, Any],
     hooks: list[str],
     warnings: list[str],
 ) -> dict[str, Any]:
@@ -36,12 +37,7 @@ def build_status(
         "hooks": hooks,
         "log": str(paths.log_file),
         "inspector": {"running": listening["web"], "ports": ports, "url": web_url},
-        "mcp": {
-            "enabled": config.mcp.enabled,
-            "running": False,
-            "port": config.mcp.port,
-            "url": f"http://127.0.0.1:{config.mcp.port}/mcp",
-        },
+        "mcp": mcp,
         "version": __version__,
         "pid": os.getpid(),
         "uptime": time.time() - started_at,
