@@ -249,7 +249,7 @@ class ProxyConfig(Block):
 
 
 class McpConfig(Block):
-    enabled: bool = Field(False, description="Serve MCP.")
+    enabled: bool = Field(False, description="Serve MCP over HTTP. `ccinspect mcp` serves it over stdio without this.")
     port: Port = Field(4030, description="Port of the MCP server on 127.0.0.1; never reachable from a jail.")
 
 
