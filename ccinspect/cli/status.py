@@ -50,6 +50,7 @@ def _down(paths: Paths, warnings: list[str]) -> dict[str, Any]:
         "runs": [],
         "store": {},
         "analysis": {},
+        "otel": {"enabled": False},
         "warnings": warnings,
     }
 
@@ -89,7 +90,19 @@ def status_lines(status: dict[str, Any]) -> Iterator[str]:
     yield from _store_lines(status["data"], status["store"])
     if status["analysis"]["last_error"]:
         yield _line("analysis", status["analysis"]["last_error"], YELLOW)
+    if status["otel"]["enabled"]:
+        yield _export_line(status["otel"])
     yield from _warning_lines(status)
+
+
+def _export_line(otel: dict[str, Any]) -> str:
+    """How the export to OpenTelemetry is doing."""
+    said = f"{otel['endpoint']}, {text.count(otel['exported'], 'span')} exported, {otel['queued']} waiting"
+    if otel["dropped"]:
+        said += f", {otel['dropped']} dropped"
+    if otel["failing"]:
+        said += f"; {otel['last_error']}"
+    return _line("otel", said, YELLOW if otel["failing"] or otel["dropped"] else "")
 
 
 def _store_lines(data: str, store: dict[str, Any]) -> Iterator[str]:

@@ -13,6 +13,7 @@ import logging
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from typing import Any
 from ccinspect.analysis.options import AnalysisOptions
 from ccinspect.errors import StoreUnavailable
 from ccinspect.store.recorder import Recorder
+from ccinspect.telemetry import names
+from ccinspect.telemetry.settings import OtelSettings
 
 logger = logging.getLogger("ccinspect.analyst")
 
@@ -29,14 +32,30 @@ MAX_RESTARTS = 5
 PAUSE_SECONDS = 60.0
 """That while; also after one said that it cannot work: a full disk may have room again then."""
 _CLOSE_SECONDS = 2.0
+_WORKERS = {False: "ccinspect.analysis.worker", True: "ccinspect.telemetry.worker"}
+"""The second one exports as well."""
 
 
 class AnalystProcess:
     """All methods belong to the event loop's thread."""
 
     def __init__(
-        self, store_dir: Path, options: AnalysisOptions, recorder: Recorder, *, enabled: bool, idle: float
+        self,
+        store_dir: Path,
+        options: AnalysisOptions,
+        recorder: Recorder,
+        *,
+        enabled: bool,
+        idle: float,
+        otel: OtelSettings | None = None,
     ) -> None:
+        """`otel`: have what is analysed exported too; None where that is off."""
+        self._otel = otel
+        self._since = time.time()
+        self._exported: dict[str, Any] = {}
+        """The newest that was told of the queue before the collector."""
+        self._dropped_before = 0
+        """By processes that are gone."""
         self._store_dir = store_dir
         self._options = options
         self._recorder = recorder
@@ -62,10 +81,13 @@ class AnalystProcess:
 
     def publish(self, record: dict[str, Any]) -> None:
         """A flow has ended. Called on the proxy's loop for every flow."""
-        if self._enabled and may_be_call(record):
-            self._wanted += 1
-            if self._telling is None or self._telling.done():
-                self._telling = asyncio.get_running_loop().create_task(self._tell())
+        if self._enabled and (may_be_call(record) or self._is_exported(record)):
+            self._want()
+
+    def run_ended(self) -> None:
+        """A run has ended: its span can be made."""
+        if self._enabled and self._otel is not None:
+            self._want()
 
     async def flush(self, seconds: float = FLUSH_SECONDS) -> bool:
         """Wait until all flows that can be read from the store are analysed; False when that takes longer.
@@ -145,6 +167,15 @@ class AnalystProcess:
             "last_error": self._last_error,
         }
 
+    def export_status(self) -> dict[str, Any] | None:
+        """How the export to OpenTelemetry is doing: {queued, exported, dropped, failing, last_error}; None where it is
+        off."""
+        if self._otel is None:
+            return None
+        bare: dict[str, Any] = {"queued": 0, "exported": 0, "dropped": 0, "failing": False, "last_error": ""}
+        told = bare | self._exported
+        return told | {"dropped": told["dropped"] + self._dropped_before}
+
     async def close(self) -> None:
         """End the process; what it had not done is done later."""
         self._closing = True
@@ -162,6 +193,14 @@ class AnalystProcess:
         if self._ending is not None:
             await self._ending
 
+    def _is_exported(self, record: dict[str, Any]) -> bool:
+        return self._otel is not None and self._otel.http and bool(record["type"] == "http")
+
+    def _want(self) -> None:
+        self._wanted += 1
+        if self._telling is None or self._telling.done():
+            self._telling = asyncio.get_running_loop().create_task(self._tell())
+
     async def _tell(self) -> None:
         """Poke the analyst once what has ended can be read, and again for what ended meanwhile."""
         told = -1
@@ -174,6 +213,8 @@ class AnalystProcess:
             self._poke(told)
 
     def _poke(self, number: int | None = None) -> None:
+        if self._otel is not None:
+            self._send({"gauges": _gauges(self._recorder.stats(), self._store_dir)})
         self._send({"poke": self._wanted if number is None else number})
 
     def _send(self, message: dict[str, Any]) -> None:
@@ -201,8 +242,8 @@ class AnalystProcess:
         }
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "ccinspect.analysis.worker", json.dumps(setup)],
-                stdin=subprocess.DEVNULL,
+                [sys.executable, "-P", "-m", _WORKERS[self._otel is not None], json.dumps(setup)],
+                stdin=subprocess.DEVNULL if self._otel is None else subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
@@ -214,9 +255,20 @@ class AnalystProcess:
             raise
         finally:
             theirs.close()
+        if self._otel is not None:
+            self._hand_over(self._process, self._otel)
         ours.setblocking(False)
         self._channel = ours
         asyncio.get_running_loop().add_reader(ours, self._receive)
+
+    def _hand_over(self, process: subprocess.Popen[bytes], otel: OtelSettings) -> None:
+        """Tell it what it shall export; a pipe holds that much, so this does not wait for the process."""
+        said = {"settings": otel.model_dump(mode="json"), "since": self._since}
+        self._dropped_before += int(self._exported.get("dropped", 0)) + int(self._exported.get("queued", 0))
+        self._exported = {}
+        assert process.stdin is not None
+        with process.stdin, contextlib.suppress(OSError):
+            process.stdin.write(json.dumps(said).encode() + b"\n")
 
     def _receive(self) -> None:
         while self._channel is not None:
@@ -248,6 +300,8 @@ class AnalystProcess:
             asked = self._asked.get(message["run"])
             if asked is not None and not asked.done():
                 asked.set_result(message["spent"])
+        elif "telemetry" in message:
+            self._exported = message["telemetry"]
         elif self._reanalysis is not None:
             self._reanalysis.put_nowait(message)
 
@@ -306,6 +360,17 @@ class AnalystProcess:
             asyncio.get_running_loop().remove_reader(self._channel)
             self._channel.close()
             self._channel = None
+
+
+def _gauges(recorder: dict[str, Any], store_dir: Path) -> dict[str, float]:
+    """What the metrics say of the capture, by name."""
+    found: dict[str, float] = {
+        names.CAPTURE_QUEUE_METRIC: recorder["queued_bytes"],
+        names.CAPTURE_LOST_METRIC: recorder["lost_records"] + recorder["lost_bodies"],
+    }
+    with contextlib.suppress(OSError):
+        found[names.STORE_SIZE_METRIC] = sum(path.stat().st_size for path in store_dir.glob("flows.db*"))
+    return found
 
 
 def may_be_call(record: dict[str, Any]) -> bool:

@@ -92,6 +92,7 @@ class ControlServer:
                 # The supervisor died without saying goodbye, or said it already (then this is harmless).
                 if run_id in self._runs.live:
                     await self._runs.end(run_id, None)
+                    self._analyst.run_ended()
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, started: set[str]) -> None:
         while True:
@@ -134,6 +135,7 @@ class ControlServer:
             case protocol.RUN_END:
                 run = str(params.get("run_id"))
                 ended = await self._runs.end(run, params.get("exit_code"))
+                self._analyst.run_ended()
                 return {**ended, "spent": await self._analyst.spend(run, _ANALYST_SECONDS)}
             case protocol.RUN_LIST:
                 return [run.record for run in self._runs.live.values()]

@@ -175,6 +175,7 @@ class Daemon:
             recorder,
             enabled=self.config.analysis.enabled,
             idle=self.config.analysis.idle,
+            otel=self.config.otel if self.config.otel.is_on() else None,
         )
 
         def publish(record: dict[str, Any]) -> None:
@@ -306,6 +307,7 @@ class Daemon:
             store=recorder.stats(),
             analysis=analyst.status(),
             mcp=mcp_status(self.mcp, self.config.mcp.port),
+            export=analyst.export_status(),
             hooks=hooks,
             warnings=lasting_warnings(self.config),
         )

@@ -23,6 +23,7 @@ def build_status(
     store: dict[str, Any],
     analysis: dict[str, Any],
     mcp: dict[str, Any],
+    export: dict[str, Any] | None,
     hooks: list[str],
     warnings: list[str],
 ) -> dict[str, Any]:
@@ -44,6 +45,12 @@ def build_status(
         "runs": runs,
         "store": {"bodies": config.store.bodies, **store},
         "analysis": analysis,
+        "otel": {
+            "enabled": export is not None,
+            "endpoint": config.otel.endpoint_in(os.environ),
+            "protocol": config.otel.protocol_in(os.environ),
+            **(export or {}),
+        },
         "warnings": warnings,
     }
 
@@ -55,6 +62,12 @@ def lasting_warnings(config: Config) -> list[str]:
         warnings.append("store.keep_secrets is on: credentials are written to disk in clear")
     if config.inspector.mitmproxy.get("ssl_insecure"):
         warnings.append("inspector.mitmproxy.ssl_insecure is on: upstream certificates are not verified")
+    if config.otel.is_on() and not config.analysis.enabled:
+        warnings.append(
+            "otel.enabled has no effect while analysis.enabled is false"
+        )
+    if config.otel.is_on() and config.otel.capture_content == "full":
+        warnings.append("otel.capture_content is full: prompts and answers are sent to the collector")
     if config.inspector.connect_to:
         warnings.append("inspector.connect_to redirects: " + ", ".join(sorted(config.inspector.connect_to)))
     return warnings

@@ -2,5 +2,6 @@
 
     analyst's process -> worker.py -> trees.py, calls.py: spans -> queue.py, bounded -> sdk.py -> collector
 
-Everything but `sdk.py` is pure or plain Python; only `sdk.py` imports the SDK, and only where `otel.enabled` is set.
+Only `sdk.py`, `metrics.py` and `worker.py` import the SDK; they are loaded where `otel.enabled` is set, and in that
+process only.
 """

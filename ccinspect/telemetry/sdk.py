@@ -1,4 +1,4 @@
-"""The one module that imports OpenTelemetry's SDK: our spans as the SDK's, the exporters, the metrics.
+"""Our spans as those of OpenTelemetry's SDK, and its exporters. Imported only where `otel` is on, as `metrics.py` is.
 
 The SDK's own batch processor is not used: it cannot say what it dropped, nor start from spans that are over already.
 """

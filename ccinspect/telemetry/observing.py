@@ -1,0 +1,96 @@
+"""From the analyst's flows to the queue and the counters: nothing that goes wrong here reaches the analysis."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
+
+from ccinspect.analysis.observer import FindRun, SeenCall, SeenFlow
+from ccinspect.store.record import part
+from ccinspect.telemetry import names
+from ccinspect.telemetry.queue import SpanQueue
+from ccinspect.telemetry.settings import OtelSettings
+from ccinspect.telemetry.spans import Span
+from ccinspect.telemetry.trees import Trees
+
+logger = logging.getLogger("ccinspect.telemetry")
+
+
+class Counters(Protocol):
+    """What `metrics.Metrics` does for us."""
+
+    def call(self, seen: SeenCall) -> None: ...
+
+
+class Telemetry:
+    """An `analysis.observer.Observer`. All methods but `gauges` belong to the analyst's thread."""
+
+    def __init__(
+        self,
+        settings: OtelSettings,
+        queue: SpanQueue,
+        since: float,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Flows that ended before `since` (seconds since the epoch) were another daemon's to tell, or nobody's."""
+        self._settings = settings
+        self._queue = queue
+        self._counters: Counters | None = None
+        self._since = since
+        self._clock = clock
+        self._trees = Trees(settings)
+        self._told: Mapping[str, float] = {}
+        self.faults = 0
+        """Flows of which no span could be made, which is a fault of ours."""
+
+    def count_with(self, counters: Counters) -> None:
+        """Have model calls counted too."""
+        self._counters = counters
+
+    def call(self, seen: SeenCall) -> None:
+        if self._is_new(seen.flow):
+            self._try(lambda: self._put(self._trees.call(seen)))
+            if self._counters is not None:
+                counters = self._counters
+                self._try(lambda: counters.call(seen))
+
+    def other(self, seen: SeenFlow) -> None:
+        if self._settings.http and self._is_new(seen):
+            self._try(lambda: self._put(self._trees.other(seen)))
+
+    def settled(self, find_run: FindRun) -> None:
+        self._try(lambda: self._put(self._trees.end_runs(find_run)))
+        self._try(lambda: self._put(self._trees.end_idle(self._clock())))
+
+    def heard(self, message: dict[str, Any]) -> None:
+        if isinstance(message.get("gauges"), dict):
+            self._told = message["gauges"]
+
+    def end(self, find_run: FindRun) -> None:
+        """Nothing more comes: queue what is still open."""
+        self._try(lambda: self._put(self._trees.end_all(find_run)))
+
+    def gauges(self) -> Mapping[str, float]:
+        state = self._queue.state
+        return {
+            **self._told,
+            names.EXPORT_QUEUE_METRIC: state.queued,
+            names.EXPORT_DROPPED_METRIC: state.dropped,
+        }
+
+    def _is_new(self, seen: SeenFlow) -> bool:
+        timing = part(seen.record, "timing")
+        return float(timing.get("ended_at") or timing.get("started_at") or 0.0) >= self._since
+
+    def _put(self, spans: Iterable[Span]) -> None:
+        for span in spans:
+            self._queue.put(span)
+
+    def _try(self, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except Exception:
+            self.faults += 1
+            logger.exception("no span could be made of a flow")

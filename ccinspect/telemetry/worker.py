@@ -1,0 +1,91 @@
+"""The analyst's process where OpenTelemetry is on: the same analyst, with an observer.
+
+Started by the daemon in place of `ccinspect.analysis.worker`, with the same argument, and speaks the same messages.
+The settings come on standard input, a line of JSON {settings, since}: they may hold an access token, and arguments can
+be read by everybody. In addition it tells `telemetry` (what
+`queue.QueueState` has) and takes `gauges` (by the metric's name).
+
+It stays when nothing comes: the collector may be down, and conversations end by silence.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import sqlite3
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+
+from ccinspect.analysis import schema
+from ccinspect.analysis.worker import limit_itself, work
+from ccinspect.errors import StoreUnavailable
+from ccinspect.store.record import Record
+from ccinspect.telemetry.metrics import Metrics
+from ccinspect.telemetry.observing import Telemetry
+from ccinspect.telemetry.queue import SpanQueue
+from ccinspect.telemetry.sdk import Exporting, metric_exporter
+from ccinspect.telemetry.settings import OtelSettings
+
+WAKE_SECONDS = 30.0
+"""So often it looks for conversations that have fallen silent."""
+_LAST_SECONDS = 1.0
+"""For what is queued at the end, and again for the metrics. The daemon waits for twice that."""
+
+
+def main(arguments: list[str]) -> int:
+    """Run the analyst that `arguments` describe, and export what it sees."""
+    setup = json.loads(arguments[0])
+    said = json.loads(sys.stdin.readline())
+    limit_itself()
+    settings = OtelSettings.model_validate(said["settings"])
+    setup["idle"] = min(setup["idle"], WAKE_SECONDS)
+    with socket.socket(fileno=setup["fd"]) as channel:
+        code = _work(channel, setup, settings, said["since"])
+    # Threads of exporters that hang in a connection would be waited for.
+    os._exit(code)
+
+
+def _work(channel: socket.socket, setup: dict[str, Any], settings: OtelSettings, since: float) -> int:
+    exporting = Exporting(settings)
+    telling = threading.Lock()
+
+    def tell() -> None:
+        # Without waiting: news of the state are not worth a stop.
+        with telling, contextlib.suppress(OSError):
+            channel.send(json.dumps({"telemetry": queue.state.to_json()}).encode(), socket.MSG_DONTWAIT)
+
+    queue = SpanQueue(exporting.send, settings.queue, tell)
+    metrics: Metrics | None = None
+    telemetry = Telemetry(settings, queue, since)
+    if os.environ.get("OTEL_METRICS_EXPORTER", "").strip().lower() != "none":
+        reader = PeriodicExportingMetricReader(metric_exporter(settings, os.environ))
+        metrics = Metrics(reader, exporting.resource, telemetry.gauges)
+        telemetry.count_with(metrics)
+    code = work(channel, setup, telemetry)
+    telemetry.end(lambda ident: _find_run(Path(setup["store"]), ident))
+    queue.close(_LAST_SECONDS)
+    if metrics is not None:
+        # The reader gives up by an exception, which would hide how the analyst ended.
+        with contextlib.suppress(Exception):
+            metrics.close(_LAST_SECONDS)
+    return code
+
+
+def _find_run(store_dir: Path, ident: str) -> Record | None:
+    """The record of a run once the analyst has closed its database."""
+    try:
+        with contextlib.closing(schema.open_for_reading(store_dir)) as db:
+            row = db.execute("SELECT record FROM runs WHERE id = ?", (ident,)).fetchone()
+    except (StoreUnavailable, sqlite3.Error):
+        return None
+    return json.loads(row[0]) if row is not None else None
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
