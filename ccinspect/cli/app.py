@@ -14,6 +14,7 @@ from ccinspect.cli import (
     conversation_commands,
     daemon_commands,
     flows_commands,
+    mcp_commands,
     namespace_commands,
     other_commands,
     provider_commands,
@@ -51,6 +52,7 @@ def build_app() -> typer.Typer:
     session_commands.register(app)
     shape_commands.register(app)
     provider_commands.register(app)
+    mcp_commands.register(app)
     namespace_commands.register(app)
     other_commands.register(app)
     return app

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import pytest
+
+from ccinspect.mcp.gate import Gate
+
+HOST = (b"host", b"127.0.0.1:4030")
+TOKEN = (b"authorization", b"Bearer secret")
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        ("/mcp", [HOST, TOKEN], None),
+        ("/mcp/", [HOST, TOKEN], None),
+        ("/mcp", [(b"host", b"localhost:1"), (b"authorization", b"bearer  secret ")], None),
+        ("/mcp", [(b"host", b"[::1]:4030"), TOKEN, (b"origin", b"http://localhost:3000")], None),
+        ("/mcp", [HOST, TOKEN, (b"sec-fetch-site", b"same-origin")], None),
+        ("/mcp", [HOST], 401),
+        ("/mcp", [HOST, (b"authorization", b"Bearer secre")], 401),
+        ("/mcp", [HOST, (b"authorization", b"Bearer ")], 401),
+        ("/mcp", [HOST, (b"authorization", b"Basic secret")], 401),
+        ("/mcp", [HOST, (b"authorization", b"secret")], 401),
+        ("/mcp", [HOST, TOKEN, (b"authorization", b"Bearer x")], 401),
+        ("/mcp", [HOST, (b"authorization", b"Bearer s\xc3\xa9cret")], 401),
+        ("/", [HOST, TOKEN], 404),
+        ("/mcp/notify", [HOST, TOKEN], 404),
+        ("/mcp", [TOKEN], 403),
+        ("/mcp", [(b"host", b"evil.example:4030"), TOKEN], 403),
+        ("/mcp", [(b"host", b"127.0.0.1.evil.example"), TOKEN], 403),
+        ("/mcp", [(b"host", b"evil.example@127.0.0.1:4030.evil.example"), TOKEN], 403),
+        ("/mcp", [(b"host", b"\xff"), TOKEN], 403),
+        ("/mcp", [(b"host", b"[::1"), TOKEN], 403),
+        ("/mcp", [HOST, (b"host", b"evil.example"), TOKEN], 403),
+        ("/mcp", [HOST, TOKEN, (b"origin", b"https://evil.example")], 403),
+        ("/mcp", [HOST, TOKEN, (b"origin", b"null")], 403),
+        ("/mcp", [HOST, TOKEN, (b"origin", b"http://localhost"), (b"origin", b"http://evil.example")], 403),
+        ("/mcp", [HOST, TOKEN, (b"sec-fetch-site", b"cross-site")], 403),
+    ],
+)
+def test_only_programs_of_this_machine_that_know_the_token_pass(
+    path: str, headers: list[tuple[bytes, bytes]], status: int | None
+) -> None:
+    refusal = Gate(None, "secret").refusal(path, headers)
+    assert (None if refusal is None else refusal[0]) == status
