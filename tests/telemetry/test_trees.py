@@ -1,0 +1,139 @@
+"""Which spans are made of stored flows, and how they hang together. The analyst is the real one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ccinspect.analysis.analyst import Analyst
+from ccinspect.analysis.observer import FindRun, SeenCall, SeenFlow
+from ccinspect.analysis.options import AnalysisOptions
+from ccinspect.telemetry.settings import OtelSettings
+from ccinspect.telemetry.spans import Span
+from ccinspect.telemetry.trees import IDLE_SECONDS, Trees
+from tests.analysis.stored import Message, anthropic_call, fill, http_call, user
+
+SYSTEM = "You are an agent that does what it is told, and says so when it is done with it."
+
+
+class Collected:
+    """An observer that keeps the spans."""
+
+    def __init__(self, settings: OtelSettings) -> None:
+        self.trees = Trees(settings)
+        self.spans: list[Span] = []
+
+    def call(self, seen: SeenCall) -> None:
+        self.spans += self.trees.call(seen)
+
+    def other(self, seen: SeenFlow) -> None:
+        self.spans += self.trees.other(seen)
+
+    def settled(self, find_run: FindRun) -> None:
+        self.spans += self.trees.end_runs(find_run)
+
+    def heard(self, message: dict[str, Any]) -> None:
+        raise AssertionError(message)
+
+
+def observe(directory: Path, *flows: list[Message], end: bool = True, **settings: Any) -> Collected:
+    """Fill a store with these flows, have them analysed, and collect what is made of them."""
+    fill(directory, *(message for flow in flows for message in flow))
+    collected = Collected(OtelSettings.model_validate(settings))
+    with Analyst.open(directory, AnalysisOptions(), observer=collected) as analyst:
+        assert analyst is not None
+        analyst.catch_up()
+        if end:
+            collected.spans += collected.trees.end_all(analyst.find_run)
+        told = len(collected.spans)
+        analyst.reanalyse(None)
+        assert len(collected.spans) == told
+    return collected
+
+
+def named(spans: list[Span], operation: str) -> list[Span]:
+    return [span for span in spans if span.attributes.get("gen_ai.operation.name") == operation]
+
+
+def loop(name: str = "Read", ident: str = "toolu_1") -> Iterator[list[Message]]:
+    """A user's turn whose answer calls a tool, and the turn that brings the result."""
+    call = {"type": "tool_use", "id": ident, "name": name, "input": {"path": "a.py", "token": "hush"}}
+    answer = {
+        "id": "msg_1", "type": "message", "role": "assistant", "model": "claude-sonnet-4-5", "content": [call],
+        "stop_reason": "tool_use", "usage": {"input_tokens": 100, "output_tokens": 10, "cache_read_input_tokens": 7},
+    }  # fmt: skip
+    first = [user("read a.py")]
+    result = {"type": "tool_result", "tool_use_id": ident, "content": "print(1)", "is_error": True}
+    body = {"model": "claude-sonnet-4-5", "max_tokens": 100, "system": SYSTEM, "messages": first}
+    yield http_call("api.anthropic.com", "/v1/messages", body, answer)
+    history = [*first, {"role": "assistant", "content": [call]}, {"role": "user", "content": [result]}]
+    yield anthropic_call(*history, body={"system": SYSTEM})
+
+
+def test_a_tool_lies_between_the_answer_that_calls_it_and_the_next_request(tmp_path: Path) -> None:
+    spans = observe(tmp_path, *loop()).spans
+    first, second = named(spans, "chat")
+    [tool], [agent] = named(spans, "execute_tool"), named(spans, "invoke_agent")
+    assert tool.name == "execute_tool Read"
+    assert tool.parent == first.place
+    assert tool.error == tool.attributes["error.type"] == "tool_error"
+    assert (tool.started_at, tool.ended_at) == (first.ended_at, max(first.ended_at, second.started_at))
+    assert first.parent == second.parent == agent.place
+    assert agent.parent is None
+    assert agent.attributes["ccinspect.calls"] == 2
+    assert "hush" not in str(spans)
+
+
+def test_usage_counts_what_was_cached_as_input(tmp_path: Path) -> None:
+    first = named(observe(tmp_path, *loop()).spans, "chat")[0]
+    assert first.attributes["gen_ai.usage.input_tokens"] == 107
+    assert first.attributes["gen_ai.usage.cache_read.input_tokens"] == 7
+    assert "gen_ai.usage.cache_write.input_tokens" not in first.attributes
+
+
+def test_content_is_told_as_far_as_it_was_asked_for(tmp_path: Path) -> None:
+    spans = observe(tmp_path / "metadata", *loop(), capture_content="metadata").spans
+    outline = named(spans, "chat")[1].attributes["ccinspect.input.outline"]
+    assert isinstance(outline, str)
+    assert '{"type":"tool_call_response","size":8}' in outline
+    assert "hush" not in str(spans)
+    assert "print(1)" not in str(spans)
+    spans = observe(tmp_path / "full", *loop(), capture_content="full").spans
+    assert "hush" in str(named(spans, "execute_tool")[0].attributes["gen_ai.tool.call.arguments"])
+    assert "print(1)" in str(named(spans, "chat")[1].attributes["gen_ai.input.messages"])
+
+
+def test_a_tool_whose_result_was_never_seen_is_told_at_the_end(tmp_path: Path) -> None:
+    first = next(loop())
+    assert named(observe(tmp_path / "open", first, end=False).spans, "execute_tool") == []
+    [tool] = named(observe(tmp_path / "ended", first).spans, "execute_tool")
+    assert tool.attributes["ccinspect.unfinished"] is True
+
+
+def test_another_try_is_linked_to_the_first(tmp_path: Path) -> None:
+    spans = observe(tmp_path, anthropic_call(user("hello"), status=529), anthropic_call(user("hello"))).spans
+    failed, again = named(spans, "chat")
+    assert failed.error == "overloaded_error"
+    assert failed.attributes["http.response.status_code"] == 529
+    assert again.error is None
+    assert [(link.to, link.attributes) for link in again.links] == [(failed.place, {"ccinspect.link": "retry_of"})]
+
+
+def test_an_http_flow_says_no_query(tmp_path: Path) -> None:
+    [span] = observe(tmp_path, http_call("example.com", "/a?secret=1", b"x=1", {}, content_type="text/plain")).spans
+    assert str(span.attributes["url.full"]).endswith("example.com/a")
+    assert "gen_ai.operation.name" not in span.attributes
+
+
+def test_a_conversation_that_goes_on_after_a_silence_gets_another_span(tmp_path: Path) -> None:
+    collected = observe(tmp_path, anthropic_call(user("hello")), end=False)
+    [call] = collected.spans
+    assert list(collected.trees.end_idle(call.ended_at + IDLE_SECONDS - 1)) == []
+    [agent] = collected.trees.end_idle(call.ended_at + IDLE_SECONDS + 1)
+    assert call.parent == agent.place
+    assert list(collected.trees.end_idle(call.ended_at + 2 * IDLE_SECONDS)) == []
+
+
+def test_what_is_not_sampled_is_not_made(tmp_path: Path) -> None:
+    assert observe(tmp_path, *loop(), sample=0.0).spans == []
