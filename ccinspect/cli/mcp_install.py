@@ -69,7 +69,7 @@ def show(instance: Instance, client: str) -> None:
 
 
 def change(instance: Instance, client: str, *, remove: bool) -> None:
-    """Write our entry into the client's file, or take it out. Raises CcinspectError when the file cannot be kept whole."""
+    """Write our entry into the client's file, or take it out. Raises CcinspectError when it is not understood."""
     form = FORMS[client]
     path = form.file()
     try:

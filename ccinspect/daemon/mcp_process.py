@@ -48,11 +48,11 @@ class McpProcess:
         self._listener: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._watching: asyncio.Task[None] | None = None
-        self._ready = False
+        self._alive = False
         self._restarts = 0
 
     def start(self) -> None:
-        """Listen, and start the process; it is ready a second later. Raises PortBusy."""
+        """Listen, and start the process; what is asked before it serves waits. Raises PortBusy."""
         keep_token(self._paths.mcp_token)
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -70,7 +70,7 @@ class McpProcess:
 
     def status(self) -> dict[str, Any]:
         """For `ccinspect status`."""
-        return _block(True, self._ready, self.port, str(self._paths.mcp_token))
+        return _block(True, self._alive, self.port, str(self._paths.mcp_token))
 
     async def close(self) -> None:
         """End the process, and stop listening."""
@@ -107,15 +107,14 @@ class McpProcess:
         with ours:
             with theirs:
                 self._process = self._spawn(theirs, listener)
+            self._alive = True
             ours.setblocking(False)
-            loop = asyncio.get_running_loop()
             try:
-                while await loop.sock_recv(ours, 64):
-                    self._ready = True
-            except ConnectionError:
-                pass
+                with contextlib.suppress(ConnectionError):
+                    # It says nothing: this returns when its end is closed.
+                    await asyncio.get_running_loop().sock_recv(ours, 1)
             finally:
-                self._ready = False
+                self._alive = False
         await asyncio.to_thread(self._process.wait)
 
     def _spawn(self, channel: socket.socket, listener: socket.socket) -> subprocess.Popen[bytes]:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hmac
 import json
+import re
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import urlsplit
 
 PATH = "/mcp"
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_HOST = re.compile(rb"(?:127\.0\.0\.1|localhost|\[::1\])(?::\d{1,5})?", re.IGNORECASE)
+_ORIGIN = re.compile(rb"https?://" + _HOST.pattern, re.IGNORECASE)
 
 
 class Gate:
@@ -44,9 +45,9 @@ class Gate:
         for name, value in headers:
             given.setdefault(name, []).append(value)
         hosts = given.get(b"host", [])
-        if len(hosts) != 1 or not _is_loopback(b"//" + hosts[0]):
+        if len(hosts) != 1 or not _HOST.fullmatch(hosts[0]):
             return 403, "the Host is not this machine's loopback"
-        if not all(_is_loopback(origin) for origin in given.get(b"origin", [])):
+        if not all(_ORIGIN.fullmatch(origin) for origin in given.get(b"origin", [])):
             return 403, "web pages may not use this server"
         if given.get(b"sec-fetch-site", [b"none"]) not in ([b"none"], [b"same-origin"]):
             return 403, "web pages may not use this server"
@@ -57,10 +58,3 @@ class Gate:
         if len(words) != 1 or scheme.lower() != b"bearer" or not hmac.compare_digest(token.strip(), self._token):
             return 401, "the bearer token is missing or wrong: `ccinspect status` says which file has it"
         return None
-
-
-def _is_loopback(url: bytes) -> bool:
-    try:
-        return urlsplit(url.decode("ascii")).hostname in _LOOPBACK
-    except ValueError:
-        return False

@@ -1,8 +1,8 @@
 """The process that serves MCP over HTTP: tool calls take time of the processor, and here none of the proxy's.
 
 Started by the daemon; argument: a JSON object {channel, listener, paths, token}: descriptors of a socket of the
-daemon's and of the listening socket, the directories of the instance, and the file with the token. It writes `ready` to the
-channel when it serves, and ends when the daemon does: then the channel does.
+daemon's and of the listening socket, the directories of the instance, and the file with the token. It ends when the
+daemon does: then the channel does.
 """
 
 from __future__ import annotations
@@ -53,12 +53,10 @@ async def serve(channel: socket.socket, listener: socket.socket, paths: Paths, t
     server = uvicorn.Server(config)
     async with manager.run():
         serving = asyncio.create_task(server.serve(sockets=[listener]))
-        loop = asyncio.get_running_loop()
         channel.setblocking(False)
-        await loop.sock_sendall(channel, b"ready\n")
         with contextlib.suppress(OSError):
             # Nothing is ever said to us: this returns when the daemon has closed its end.
-            await loop.sock_recv(channel, 1)
+            await asyncio.get_running_loop().sock_recv(channel, 1)
         # At once: the next daemon wants the port.
         listener.close()
         server.should_exit = True

@@ -33,7 +33,7 @@ def test_an_entry_is_written_beside_others_and_taken_out_again(place: Place, hom
     name, key = JSON_FILES[client]
     path = home / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    before = {"theme": "dark – ☀", key: {"other": {"command": "x"}}}
+    before = {"theme": "dark ☀ é", key: {"other": {"command": "x"}}}
     path.write_text(json.dumps(before))
     path.chmod(0o640)
 
