@@ -111,6 +111,43 @@ def test_a_tool_whose_result_was_never_seen_is_told_at_the_end(tmp_path: Path) -
     assert tool.attributes["ccinspect.unfinished"] is True
 
 
+def test_what_a_sub_agent_says_hangs_below_the_tool_that_began_it(tmp_path: Path) -> None:
+    prompt = "Find every place in the code base where the configuration is read, and list the files with their lines."
+    task = {"type": "tool_use", "id": "toolu_task", "name": "Task", "input": {"prompt": prompt}}
+    asked = [user("Where is the configuration read? Ask somebody.")]
+    answer = {
+        "id": "msg_9", "type": "message", "role": "assistant", "model": "claude-sonnet-4-5", "content": [task],
+        "stop_reason": "tool_use", "usage": {"input_tokens": 100, "output_tokens": 10},
+    }  # fmt: skip
+    body = {"model": "claude-sonnet-4-5", "max_tokens": 100, "system": SYSTEM, "messages": asked}
+    result = {"type": "tool_result", "tool_use_id": "toolu_task", "content": "in config.py"}
+    history = [*asked, {"role": "assistant", "content": [task]}, {"role": "user", "content": [result]}]
+    spans = observe(
+        tmp_path,
+        http_call("api.anthropic.com", "/v1/messages", body, answer),
+        anthropic_call(user(prompt), body={"system": "You look for things in files."}),
+        anthropic_call(*history, body={"system": SYSTEM}),
+    ).spans
+    [tool] = named(spans, "execute_tool")
+    inner = next(span for span in named(spans, "invoke_agent") if span.parent is not None)
+    assert inner.parent == tool.place
+    assert inner.attributes["ccinspect.relation"] == "sub_agent"
+    assert [span.parent for span in named(spans, "chat")].count(inner.place) == 1
+    assert len({span.place.trace for span in spans}) == 1
+
+
+def test_hooks_and_fallbacks_are_events_of_the_call(tmp_path: Path) -> None:
+    changes = {
+        "hooks": [{"name": "shorten", "stage": "request", "state": "ran", "ms": 3.5, "changed": [], "error": None}],
+        "attempts": [{"provider": "anthropic", "model": "claude-opus-4-5", "status": 529, "ms": 20.0, "error": None}],
+    }
+    [span] = named(observe(tmp_path, anthropic_call(user("hello"), changes=changes)).spans, "chat")
+    assert [event.name for event in span.events] == ["ccinspect.hook", "ccinspect.attempt"]
+    assert span.events[0].attributes["ccinspect.hook.name"] == "shorten"
+    assert span.events[0].attributes["ccinspect.duration_ms"] == 3.5
+    assert span.events[1].attributes["http.response.status_code"] == 529
+
+
 def test_another_try_is_linked_to_the_first(tmp_path: Path) -> None:
     spans = observe(tmp_path, anthropic_call(user("hello"), status=529), anthropic_call(user("hello"))).spans
     failed, again = named(spans, "chat")
