@@ -37,6 +37,7 @@ from ccinspect.wire.model import ToolCall, ToolResult
 
 IDLE_SECONDS = 600.0
 """A conversation outside of runs that was silent for so long has ended, as far as a trace goes."""
+_KEPT_RUNS = 1_000
 _KEPT_CALLS = 20_000
 _KEPT_TOOLS = 5_000
 _KEPT_CONVERSATIONS = 2_000
@@ -74,6 +75,8 @@ class Trees:
 
     settings: OtelSettings
     _runs: dict[str, _Open] = field(default_factory=dict)
+    _ended: OrderedDict[str, Place] = field(default_factory=OrderedDict)
+    """Runs whose span was made: what a process that outlived its run still sends hangs there too."""
     _conversations: OrderedDict[str, _Open] = field(default_factory=OrderedDict)
     _calls: OrderedDict[str, Place] = field(default_factory=OrderedDict)
     _tools: OrderedDict[tuple[str, str], _PendingTool] = field(default_factory=OrderedDict)
@@ -113,9 +116,9 @@ class Trees:
                 yield from self._end_run(ident, record)
 
     def end_idle(self, now: float) -> Iterator[Span]:
-        """The spans of conversations outside of runs that have been silent. `now` is seconds since the epoch."""
+        """The spans of conversations outside of live runs that have been silent. `now` is seconds since the epoch."""
         for ident, one in list(self._conversations.items()):
-            if one.run is None and now - one.ended_at > IDLE_SECONDS:
+            if one.run not in self._runs and now - one.ended_at > IDLE_SECONDS:
                 yield from self._close(ident)
 
     def end_all(self, find_run: FindRun) -> Iterator[Span]:
@@ -152,6 +155,8 @@ class Trees:
         ident = flow.sender.labels.run
         if ident is None:
             return None
+        if ident in self._ended:
+            return self._ended[ident]
         known = self._runs.get(ident)
         if known is None:
             place = Place(trace_id("run", ident), span_id("run", ident))
@@ -253,6 +258,7 @@ class Trees:
 
     def _end_run(self, ident: str, record: Record | None) -> Iterator[Span]:
         run = self._runs.pop(ident)
+        _keep(self._ended, ident, run.place, _KEPT_RUNS)
         mine = [name for name, one in self._conversations.items() if one.run == ident]
         for name in mine:
             one = self._conversations[name]

@@ -172,5 +172,41 @@ def test_a_conversation_that_goes_on_after_a_silence_gets_another_span(tmp_path:
     assert list(collected.trees.end_idle(call.ended_at + 2 * IDLE_SECONDS)) == []
 
 
+def test_what_comes_after_the_end_of_its_run_hangs_there_and_makes_no_second_run(tmp_path: Path) -> None:
+    run = {
+        "id": "run-1",
+        "name": "late",
+        "started_at": 1.0,
+        "command": ["/bin/agent", "-x"],
+        "tags": {},
+        "mode": "proxy",
+    }
+    fill(
+        tmp_path,
+        {"kind": "run_started", "run": run},
+        *anthropic_call(user("one"), run="run-1"),
+        {"kind": "run_ended", "id": "run-1", "ended_at": 9e9, "exit_code": 3},
+    )
+    collected = Collected(OtelSettings())
+
+    def analyse() -> None:
+        with Analyst.open(tmp_path, AnalysisOptions(), observer=collected) as analyst:
+            assert analyst is not None
+            analyst.catch_up()
+            collected.settled(analyst.find_run)
+
+    analyse()
+    [ended] = named(collected.spans, "invoke_workflow")
+    assert ended.name == "invoke_workflow late"
+    assert ended.error == "exit code 3"
+    assert ended.attributes["process.executable.name"] == "agent"
+    fill(tmp_path, *anthropic_call(user("something else"), run="run-1"))
+    analyse()
+    assert len(named(collected.spans, "invoke_workflow")) == 1
+    assert len(named(collected.spans, "invoke_agent")) == 1
+    [late] = collected.trees.end_idle(9e9)
+    assert late.parent == ended.place
+
+
 def test_what_is_not_sampled_is_not_made(tmp_path: Path) -> None:
     assert observe(tmp_path, *loop(), sample=0.0).spans == []
