@@ -17,7 +17,7 @@ def flows_with_calls(store_dir: Path, selection: Selection, model: str | None = 
 
     Raises BadSelection, StoreUnavailable.
     """
-    asked = "SELECT 1 FROM calls WHERE calls.flow = flows.uuid"
+    asked = "SELECT flow FROM calls WHERE true"
     named = [] if model is None else [model, model]
     if model is not None:
         asked += " AND (model_answered GLOB ? OR model_requested GLOB ?)"
@@ -25,12 +25,12 @@ def flows_with_calls(store_dir: Path, selection: Selection, model: str | None = 
         try:
             where, values = selection.where(db)
             rows = db.execute(
-                f"SELECT uuid FROM flows WHERE {where} AND EXISTS ({asked}) ORDER BY id DESC LIMIT ?",
+                f"SELECT uuid FROM flows WHERE {where} AND uuid IN ({asked}) ORDER BY id DESC LIMIT ?",
                 (*values, *named, -1 if selection.limit is None else selection.limit),
             ).fetchall()
             every, all_values = _without_place(selection).where(db)
             (total,) = db.execute(
-                f"SELECT count(*) FROM flows WHERE {every} AND EXISTS ({asked})", (*all_values, *named)
+                f"SELECT count(*) FROM flows WHERE {every} AND uuid IN ({asked})", (*all_values, *named)
             ).fetchone()
         except sqlite3.Error as error:
             raise StoreUnavailable(f"the analysis cannot be read: {error}", "try again") from error

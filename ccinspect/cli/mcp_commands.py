@@ -38,7 +38,9 @@ def serve(context: typer.Context) -> None:
 
 def install(
     context: typer.Context,
-    client: Annotated[Client, typer.Argument(help="Whose configuration.", show_default=False)],
+    client: Annotated[
+        Client, typer.Argument(metavar="CLIENT", help="claude, codex, gemini, opencode or cursor.", show_default=False)
+    ],
     write: Annotated[
         bool, typer.Option("--write", help="Change the client's file; without it, show what to add.")
     ] = False,

@@ -36,11 +36,15 @@ class Captured:
     @contextmanager
     def analysis(self) -> Iterator[Analysis]:
         """The same of the analysis, which is brought up to date first. Raises StoreUnavailable, ConfigError."""
+        from ccinspect.analysis.glance import behind
         from ccinspect.analysis.options import AnalysisOptions
-        from ccinspect.analysis.query import open_analysis
+        from ccinspect.analysis.query import Analysis, open_analysis
 
         self._flush()
-        with open_analysis(self.paths.store_dir, AnalysisOptions.from_config(self.config())) as analysis:
+        options, store_dir = AnalysisOptions.from_config(self.config()), self.paths.store_dir
+        # Bringing it up to date loads the analyser, which a daemon's analyst has usually done for us.
+        opened = open_analysis(store_dir, options) if behind(store_dir) else Analysis(store_dir, options)
+        with opened as analysis:
             yield analysis
 
     def config(self) -> Config:

@@ -22,6 +22,7 @@ from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from ccinspect.mcp.captured import Captured
 from ccinspect.mcp.catalogue import READING
 from ccinspect.mcp.gate import Gate
+from ccinspect.mcp.masking import prepare
 from ccinspect.mcp.server import build_server
 from ccinspect.paths import Paths
 
@@ -34,6 +35,7 @@ _GRACE_SECONDS = 1
 
 async def serve(channel: socket.socket, listener: socket.socket, paths: Paths, token: str) -> None:
     """Serve until the channel ends."""
+    prepare()
     manager = StreamableHTTPSessionManager(
         build_server(Captured(paths), READING),
         json_response=True,

@@ -6,6 +6,7 @@ so that offsets stay right.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,11 @@ from ccinspect.store.redaction import known_keys
 MASK = "█"
 _AROUND = 24_000
 """Characters looked at on both sides of a piece: the longest of the known shapes is a private key of 20,000."""
+
+
+def prepare() -> None:
+    """Load the shapes in the background: that takes a while, and the first answer should not."""
+    threading.Thread(target=known_shapes, daemon=True).start()
 
 
 def masked(text: str) -> str:

@@ -10,6 +10,7 @@ from mcp.server.stdio import stdio_server
 
 from ccinspect.mcp.captured import Captured
 from ccinspect.mcp.catalogue import READING
+from ccinspect.mcp.masking import prepare
 from ccinspect.mcp.server import build_server
 from ccinspect.paths import Paths
 
@@ -20,6 +21,7 @@ def serve_stdio(paths: Paths) -> None:
 
 
 async def _serve(paths: Paths) -> None:
+    prepare()
     server = build_server(Captured(paths), READING)
     async with stdio_server() as (incoming, outgoing):
         await server.run(incoming, outgoing, server.create_initialization_options())
