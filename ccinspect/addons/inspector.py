@@ -61,7 +61,10 @@ class Inspector:
             capture = self.captures[flow_id]
             if not capture.flow.error:
                 capture.flow.error = flow.Error("connection closed before the flow was complete")
-            self._end(capture, records_response(capture.flow))
+            if isinstance(capture.flow, http.HTTPFlow):
+                self._end_http(capture.flow)
+            else:
+                self._end(capture, records_response(capture.flow))
         if client.tls_established and not state.flows and state.listener.kind != "reverse":
             self._record_handshake(client, state, hints.SILENT_AFTER_HANDSHAKE, None)
         elif not state.flows and state.listener.kind == "wireguard":
@@ -209,6 +212,7 @@ class Inspector:
         capture.changes = exchange.changes or None
         if capture.request is not None:
             capture.request = exchange.without_secrets(capture.request)
+        response = exchange.without_secrets(response) if response is not None else None
         snapshot = capture.client_request or exchange.client_request
         if capture.request is not None:
             # Said again at the end of the request, when the snapshot had been taken.
@@ -225,7 +229,7 @@ class Inspector:
             capture.response_sink.feed(exchange.upstream_body)
             sink = capture.client_bodies["response"] = self.recorder.new_body()
             sink.feed(capture.flow.response.raw_content or b"")  # type: ignore[attr-defined]
-        return exchange.upstream_response | times
+        return exchange.without_secrets(exchange.upstream_response) | times
 
     def _end(self, capture: Capture, response: records.Record | None = None, hint: str | None = None) -> None:
         captured = capture.flow
