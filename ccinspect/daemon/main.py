@@ -55,6 +55,7 @@ from ccinspect.paths import Paths, make_private_dir
 from ccinspect.pipeline.message import Headers
 from ccinspect.policy.budgets import Ledger
 from ccinspect.policy.egress import Egress
+from ccinspect.policy.kept import KeptRules
 from ccinspect.store.options import StoreOptions
 from ccinspect.store.recorder import Recorder
 from ccinspect.transform.models import asker, listing, offers
@@ -140,6 +141,7 @@ class Daemon:
         )
         self.egress = self._egress(config)
         self.plan = build_plan(config, self.surroundings, self.egress)
+        self.kept = KeptRules(config.redact)
 
     async def run(self, pipe: ReadyPipe) -> None:
         """Start, serve, stop."""
@@ -153,6 +155,7 @@ class Daemon:
                 keep_secrets=store.keep_secrets,
                 control_socket=str(self.paths.control_socket),
             ),
+            worker="ccinspect.policy.masking_worker",
         )
         try:
             with asyncio_utils.set_eager_task_factory():
@@ -180,7 +183,7 @@ class Daemon:
             analyst.publish(record)
 
         who = Who(self.sources)
-        recording = Inspector(recorder, self.sources, who, publish)
+        recording = Inspector(recorder, self.sources, who, publish, self.kept)
         facts = FactFinder(self.sources, self.providers)
         changes = Changes(facts, self.plan)
         guard = EgressGuard(self.sources, facts, self.egress)
@@ -220,6 +223,7 @@ class Daemon:
             guard,
             ledger,
             lambda name: describe_key(name, latest, changes.plan),
+            self.kept,
         )
 
         async def status() -> dict[str, Any]:
@@ -234,6 +238,7 @@ class Daemon:
             facts.providers, guard.general = providers, egress
             ledger.budgets = tuple(entry.budget() for entry in changed.budgets)
             changes.use(plan)
+            self.kept.use(changed.redact)
             latest = changed
             analyst.reload(AnalysisOptions.from_config(changed))
             return {"providers": len(changed.providers), "prices": len(changed.prices)}
