@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from http.client import responses
 from typing import Any
 
 from mitmproxy import http
@@ -31,7 +32,7 @@ from ccinspect.pipeline.records import HookRecord
 from ccinspect.policy.egress import Egress
 from ccinspect.transform.answers import Answer, denied, failed
 from ccinspect.transform.destinations import Destination
-from ccinspect.transform.fallbacks import Attempts, NextTarget, Retry
+from ccinspect.transform.fallbacks import Attempts, GiveUp, NextTarget, Retry
 from ccinspect.transform.headers import DIAGNOSTICS, diagnostics_header
 from ccinspect.transform.redirect import read_model, redirect_request
 from ccinspect.transform.request import Translated, Untranslatable, translate_request
@@ -47,6 +48,8 @@ _WORTH_A_THREAD = 32_768
 _ERROR_EXCERPT = 2_000
 _MAX_DIAGNOSTICS = 200
 _NONE = Decision("none")
+# Between the client and us only.
+_ANSWERED_BY_US = ("proxy-authorization", "proxy-connection", "expect")
 
 
 @dataclass(frozen=True)
@@ -148,7 +151,10 @@ class Change:
         """Make the request that is forwarded, or answer in its place."""
         try:
             if self.exchange.reads_request:
-                self._client = replace(self._client, body=read_body(self._captured.request))
+                size = len(self._captured.request.raw_content or b"")
+                self._client = replace(self._client, body=await _off_loop(size, read_body, self._captured.request))
+            elif self._captured.request.headers.get("content-length") == "0":
+                self._client = replace(self._client, body=b"")
             self._asked = await self._through("inbound", self._client, self._facts)
             await self._prepare()
         except Refusal as refusal:
@@ -180,7 +186,8 @@ class Change:
         if settings is not None and self.exchange.reads_request:
             asked = decision.destination.model if decision.destination else None
             self._fallbacks = Attempts(settings, time.monotonic, provider, asked or model)
-        if self._fallbacks is not None or (self._credential is not None and self.exchange.reads_request):
+        judged = self._fallbacks or self._credential or self._translator
+        if judged is not None and self.exchange.reads_request:
             self._captured.metadata[RETRIES] = self
 
     def _check_sentinel(self) -> None:
@@ -199,10 +206,7 @@ class Change:
             raise CredentialsError(reason, "")
 
     async def _in_thread[**P, T](self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call what takes as long as the body is large, where no other flow waits for it."""
-        if len(self._client.body or b"") > _WORTH_A_THREAD:
-            return await asyncio.to_thread(function, *args, **kwargs)
-        return function(*args, **kwargs)
+        return await _off_loop(len(self._client.body or b""), function, *args, **kwargs)
 
     async def _make(self, decision: Decision) -> None:
         """Turn the client's request into the one that the decision wants, and put it into the flow."""
@@ -220,7 +224,7 @@ class Change:
         self._decision, self._translated = decision, translated
         self._check_egress(out)
         out = await self._through("outbound", out, self._facts_at(destination, translated))
-        await self._authenticate(out, destination)
+        self._credential = await self._authenticate(out, destination)
         self._translator = (
             ResponseTranslator(translated.client, self._diagnostics, now=time.time(), unique=self._facts.flow_id)
             if translated is not None and translated.client.translates
@@ -262,28 +266,53 @@ class Change:
 
     def _send_this(self, out: Outgoing) -> None:
         if self.exchange.reads_request:
-            # The inspector has read and removed them by now.
-            out.headers.remove(*(name for name in out.headers if name.lower().startswith(PREFIX)))
+            # The inspector has read and removed them by now, and mitmproxy has answered `Expect`.
+            out.headers.remove(*(name for name in out.headers if name.lower().startswith(PREFIX)), *_ANSWERED_BY_US)
         self._sent, self._sent_at = out, time.monotonic()
-        apply_to(self._captured, out, self._client)
+        apply_to(self._captured, out, self._client, by_name=self._carries_secrets())
         self.exchange.client_body = self._captured.metadata.get(CLIENT_BODY)
 
-    async def _authenticate(self, out: Outgoing, destination: Destination | None) -> None:
+    def _carries_secrets(self) -> bool:
+        """Whether there is something in the request that its client does not know."""
+        destination = self._decision.destination
+        injected = "inject_auth" in self.exchange.changes.get("notes", ())
+        return self._credential is not None or injected or bool(destination and destination.headers)
+
+    async def _authenticate(self, out: Outgoing, destination: Destination | None) -> Credential | None:
         """Put the destination's credential on; a sentinel goes nowhere."""
         credentials = self._plan.credentials
-        name = destination.provider if destination else self._sentinel.name if self._sentinel else None
-        if self._sentinel is None and (name is None or name not in credentials):
-            return
+        self.exchange.changes.pop("credentials", None)
+        name = (destination.provider if destination else self._sentinel.name if self._sentinel else None) or ""
+        if self._sentinel is None and name not in credentials:
+            return None
+        if self._attempts and self._sentinel is None and self._credential is None and _keeps_own(destination):
+            # Whoever came with a key of his own to this provider goes on with it.
+            return None
+        if destination is None and name in credentials:
+            self._check_place(name, out)
         # A sentinel of a provider that the request does not go to must not take its key there.
-        self._credential = await credentials.resolve(name or "")
-        apply(out, self._credential)
-        self.exchange.hide = self._credential.hidden_in
+        credential = await credentials.resolve(name)
+        self.exchange.hide_too(credential.hidden_in)
+        apply(out, credential)
         self.exchange.changes["credentials"] = name
+        return credential
+
+    def _check_place(self, name: str, out: Outgoing) -> None:
+        """A request that a rule lets pass goes where its client wants; the key only goes to its own provider."""
+        own = self._plan.router.to_provider(name, self._facts, out).destination
+        assert own is not None
+        if (self._facts.provider == name or own.host == out.host) and out.scheme in ("https", own.scheme):
+            return
+        raise CredentialsError(
+            f"the sentinel key names `{name}`, and {out.scheme}://{out.host} is no place of that provider; "
+            "the request was not sent",
+            f"send it to a host of {name}, or let a rule redirect it there",
+        )
 
     def holds(self, response: http.Response) -> bool:
         """Whether an answer is judged before the client sees it (`resending.Retries`)."""
-        if response.status_code == 401:
-            return self._credential is not None and not self._renewed
+        if response.status_code == 401 and self._credential is not None and not self._renewed:
+            return True
         return self._fallbacks is not None and self._fallbacks.holds(response.status_code)
 
     async def after_failure(self) -> None:
@@ -291,12 +320,12 @@ class Change:
         captured = self._captured
         problem: str | None = captured.metadata.get(PROBLEM)
         response = captured.response if problem is None else None
+        self.exchange.forget_answer()
         self._note_attempt(response, problem)
         try:
-            if response is not None and response.status_code == 401:
-                again = await self._renew()
-            else:
-                again = self._fallbacks is not None and await self._fall_back(self._fallbacks, response, problem)
+            again = response is not None and response.status_code == 401 and await self._renew()
+            if not again and self._fallbacks is not None:
+                again = await self._fall_back(self._fallbacks, response, problem)
         except CcinspectError as error:
             again = False
             self._attempts[-1]["gave_up"] = error.message
@@ -310,14 +339,14 @@ class Change:
 
     async def _renew(self) -> bool:
         """Get the credential anew after it was refused; whether it is another one now."""
-        assert self._credential is not None
-        assert self._sent is not None
+        if self._credential is None or self._renewed or self._sent is None:
+            return False
         self._renewed = True
         fresh = await self._plan.credentials.renew(self._credential.provider, self._credential)
         if fresh is None:
             return False
         self._credential = fresh
-        self.exchange.hide = fresh.hidden_in
+        self.exchange.hide_too(fresh.hidden_in)
         again = replace(self._sent, headers=Headers(self._sent.headers.fields))
         apply(again, fresh)
         self._send_this(again)
@@ -333,18 +362,34 @@ class Change:
             await asyncio.sleep(verdict.after)
             self._sent_at = time.monotonic()
             return True
-        if not isinstance(verdict, NextTarget):
-            self._attempts[-1]["gave_up"] = verdict.reason
-            return False
+        while isinstance(verdict, NextTarget):
+            try:
+                await self._go_to(verdict)
+            except (CcinspectError, Refusal) as error:
+                self._attempts.append(
+                    {"provider": verdict.provider, "model": verdict.model, "status": None, "error": error.message}
+                )
+                verdict = fallbacks.skip(error.message)
+            else:
+                return True
+        self._attempts[-1]["gave_up"] = verdict.reason if isinstance(verdict, GiveUp) else None
+        return False
+
+    async def _go_to(self, target: NextTarget) -> None:
+        """Make the request for the next target. When that fails, the last answer still is that of the one before."""
+        provider = target.provider or self._facts.provider or ""
+        decision = self._plan.router.to_provider(provider, self._facts, self._asked, target.model)
+        if target.model is not None and decision.destination is not None and decision.destination.model is None:
+            decision = replace(decision, destination=replace(decision.destination, model=target.model))
+        before = self._decision, self._translated, self._diagnostics, self.exchange.changes.get("credentials")
+        try:
+            await self._make(replace(decision, rule=self._decision.rule))
+        except Exception:
+            self._decision, self._translated, self._diagnostics, used = before
+            if used is not None:
+                self.exchange.changes["credentials"] = used
+            raise
         self._renewed = False
-        provider = verdict.provider or self._facts.provider or ""
-        decision = self._plan.router.to_provider(provider, self._facts, self._asked, verdict.model)
-        if verdict.model is not None and decision.destination is not None and decision.destination.model is None:
-            decision = replace(decision, destination=replace(decision.destination, model=verdict.model))
-        if provider == self._facts.provider and decision.destination is not None:
-            decision = replace(decision, destination=replace(decision.destination, keeps_credentials=True))
-        await self._make(replace(decision, rule=self._decision.rule))
-        return True
 
     def _note_attempt(self, response: http.Response | None, problem: str | None) -> None:
         destination = self._decision.destination
@@ -357,7 +402,8 @@ class Change:
             "error": problem,
         }
         if response is not None and response.raw_content:
-            attempt["error"] = response.raw_content[:_ERROR_EXCERPT].decode("utf-8", "replace")
+            said = decode_body(response.raw_content, response.headers.get("content-encoding", "")).data
+            attempt["error"] = self.exchange.hidden(said.decode("utf-8", "replace"))[:_ERROR_EXCERPT]
         self._attempts.append(attempt)
 
     def take_head(self, response: http.Response) -> None:
@@ -385,10 +431,7 @@ class Change:
             body = self.exchange.upstream_body = response.raw_content or b""
             plain = decode_body(body, response.headers.get("content-encoding", "")).data
             arguments = (response.status_code, Headers(response.headers.fields), plain)
-            if len(body) > _WORTH_A_THREAD:
-                told = await asyncio.to_thread(translator.buffered, *arguments)
-            else:
-                told = translator.buffered(*arguments)
+            told = await _off_loop(len(body), translator.buffered, *arguments)
             self._diagnostics = list(told.diagnostics)
             _answer(response, told.status, told.headers, told.body)
         elif self._stream is not None:
@@ -437,6 +480,17 @@ class Change:
         self.record()
 
 
+async def _off_loop[**P, T](size: int, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call what takes as long as the body is large, where no other flow waits for it."""
+    if size > _WORTH_A_THREAD:
+        return await asyncio.to_thread(function, *args, **kwargs)
+    return function(*args, **kwargs)
+
+
+def _keeps_own(destination: Destination | None) -> bool:
+    return destination is not None and destination.keeps_credentials
+
+
 def _may_have_body(request: http.Request) -> bool:
     return request.method not in ("GET", "HEAD", "OPTIONS") and request.headers.get("content-length") != "0"
 
@@ -469,7 +523,8 @@ def _text_headers(response: http.Response) -> list[tuple[str, str]]:
 
 
 def _answer(response: http.Response, status: int, headers: Headers, body: bytes) -> None:
-    response.status_code = status
+    if response.status_code != status:
+        response.status_code, response.reason = status, responses.get(status, "")
     headers.set("content-length", str(len(body)))
     response.headers = http.Headers(headers.fields)
     response.data.content = body

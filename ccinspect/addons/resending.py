@@ -90,7 +90,8 @@ def _retry_errors() -> None:
 
     def handle_or_send_again(self: HttpStream, event: RequestProtocolError | ResponseProtocolError) -> Commands:
         if _is_unanswered(self, event):
-            if _found_closed(self) and not getattr(self, "ccinspect_sent_again", False):
+            waiting = self.server_state == self.state_wait_for_response_headers
+            if waiting and _found_closed(self) and not getattr(self, "ccinspect_sent_again", False):
                 self.ccinspect_sent_again = True  # type: ignore[attr-defined]
                 yield from _send(self)
                 return
@@ -102,12 +103,15 @@ def _retry_errors() -> None:
 
 
 def _is_unanswered(stream: HttpStream, event: RequestProtocolError | ResponseProtocolError) -> bool:
-    """The request was sent whole, and the connection failed before any of an answer came."""
+    """The request was sent whole, and the connection failed before the client got any of an answer."""
     return (
         isinstance(event, ResponseProtocolError)
         and event.code in (ErrorCode.GENERIC_SERVER_ERROR, ErrorCode.CANCEL)
-        and stream.server_state == stream.state_wait_for_response_headers
         and stream.client_state == stream.state_done
+        and (
+            stream.server_state in (stream.state_wait_for_response_headers, stream.state_consume_response_body)
+            or isinstance(stream.server_state, _Held)
+        )
     )
 
 
@@ -198,6 +202,7 @@ class _Held:
 def _settled(stream: HttpStream, problem: str | None) -> Generator[commands.Command, Any, bool]:
     """Ask what to do about a failed attempt; True when that was done and nothing is left to do."""
     stream.flow.metadata[PROBLEM] = problem
+    stream.response_body_buf.clear()
     yield AttemptFailedHook(stream.flow)
     if (yield from stream.check_killed(True)):
         return True

@@ -20,7 +20,8 @@ from ccinspect.daemon.listeners import Listeners
 from ccinspect.errors import ControlError
 from ccinspect.paths import Paths
 from ccinspect.policy.budgets import Ledger
-from ccinspect.store.recorder import Recorder
+from ccinspect.policy.kept import KeptRules
+from ccinspect.store.recorder import RULES, Recorder
 
 logger = logging.getLogger("ccinspect.runs")
 
@@ -57,7 +58,9 @@ class Runs:
         guard: EgressGuard,
         ledger: Ledger,
         keyless: Callable[[str], Awaitable[dict[str, Any]]],
+        kept: KeptRules,
     ) -> None:
+        self._kept = kept
         self._config = config
         self._paths = paths
         self._sources = sources
@@ -112,7 +115,10 @@ class Runs:
         self._sources.run_records[run_id] = record
         if isinstance(record["pid"], int):
             self._sources.supervisors[run_id] = record["pid"]
-        self._recorder.put({"kind": "run_started", "run": record})
+        message: dict[str, Any] = {"kind": "run_started", "run": record}
+        if masks := self._kept.of(record["project"]):
+            message[RULES] = masks
+        self._recorder.put(message)
         logger.info("run %s started (%s)", run_id, mode)
         return answer
 

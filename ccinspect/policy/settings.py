@@ -148,3 +148,9 @@ class RedactConfig(_Block):
         if self.where == "store" and self.mode == "stop":
             raise ValueError("`stop` is for requests on their way out: with `where: store` use `mask` or `flag`")
         return self
+
+    def holds_for(self, project: str | None) -> bool:
+        """Whether it is for the flows of a project."""
+        if not self.projects:
+            return True
+        return project is not None and any(rules.Wildcards.of(name).fits(project) for name in self.projects)
