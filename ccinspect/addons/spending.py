@@ -32,8 +32,11 @@ class Spending:
         ledger: Ledger,
         settle: Callable[[float], Awaitable[object]],
         read: Callable[[Scope], Spent],
+        tell: Callable[[str | None, str], None],
     ) -> None:
-        """`settle` waits, so many seconds at most, until what has ended is analysed; `read` says what it came to."""
+        """`settle` waits, so many seconds at most, until what has ended is analysed; `read` says what it came to;
+        `tell` says a line to whoever started a run (None: nobody did)."""
+        self._tell = tell
         self.facts = facts
         self.ledger = ledger
         self._settle = settle
@@ -60,6 +63,9 @@ class Spending:
         captured.metadata[POLICY] = judgement.as_record()
         if judgement.kind == "warn":
             logger.warning("%s", judgement.message)
+            self._tell(facts.run, judgement.message)
             return
+        if judgement.scope is not None and self.ledger.is_first_refusal(judgement.scope, facts.run):
+            self._tell(facts.run, f"{judgement.message}; further model calls are refused")
         answer = denied(facts.dialect, 429, f"ccinspect: {judgement.message}")
         captured.response = http.Response.make(answer.status, answer.body, http.Headers(answer.headers.fields))

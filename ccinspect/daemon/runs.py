@@ -36,6 +36,8 @@ class Run:
 
     record: dict[str, Any]
     listeners: list[tuple[str, int]] = field(default_factory=list)
+    notify: Callable[[str], None] | None = None
+    """Tells whoever started it something."""
 
     @property
     def id(self) -> str:
@@ -141,6 +143,12 @@ class Runs:
             logger.info("run %s ended (%s)", run_id, "killed" if exit_code is None else f"exit code {exit_code}")
         await self._recorder.flush(FLUSH_SECONDS)
         return {"flows": self._take_count(run_id)}
+
+    def notify(self, run_id: str | None, text: str) -> None:
+        """Say one line on the terminal of a live run."""
+        run = self.live.get(run_id or "")
+        if run is not None and run.notify is not None:
+            run.notify(text)
 
     async def end_all(self) -> None:
         for run_id in list(self.live):

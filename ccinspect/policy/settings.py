@@ -103,7 +103,9 @@ class BudgetConfig(_Block):
         None, description="Tokens, read and written ones together: `500k`, `2M`."
     )
     on_exceed: Literal["deny", "ask"] = Field(
-        "deny", description="`deny`: answer further model calls with a rate-limit error; `ask` on the run's terminal."
+        "deny",
+        description="`deny`: answer further model calls with a rate-limit error; `ask`: the same, for nobody is asked "
+        "yet.",
     )
 
     @model_validator(mode="after")
