@@ -224,7 +224,7 @@ class Change:
         self._decision, self._translated = decision, translated
         self._check_egress(out)
         out = await self._through("outbound", out, self._facts_at(destination, translated))
-        self._credential = await self._authenticate(out, destination)
+        self._credential = await self._authenticate(out, decision)
         self._translator = (
             ResponseTranslator(translated.client, self._diagnostics, now=time.time(), unique=self._facts.flow_id)
             if translated is not None and translated.client.translates
@@ -278,15 +278,12 @@ class Change:
         injected = "inject_auth" in self.exchange.changes.get("notes", ())
         return self._credential is not None or injected or bool(destination and destination.headers)
 
-    async def _authenticate(self, out: Outgoing, destination: Destination | None) -> Credential | None:
+    async def _authenticate(self, out: Outgoing, decision: Decision) -> Credential | None:
         """Put the destination's credential on; a sentinel goes nowhere."""
-        credentials = self._plan.credentials
+        credentials, destination = self._plan.credentials, decision.destination
         self.exchange.changes.pop("credentials", None)
         name = (destination.provider if destination else self._sentinel.name if self._sentinel else None) or ""
-        if self._sentinel is None and name not in credentials:
-            return None
-        if self._attempts and self._sentinel is None and self._credential is None and _keeps_own(destination):
-            # Whoever came with a key of his own to this provider goes on with it.
+        if self._sentinel is None and (name not in credentials or self._keeps_own(decision)):
             return None
         if destination is None and name in credentials:
             self._check_place(name, out)
@@ -296,6 +293,14 @@ class Change:
         apply(out, credential)
         self.exchange.changes["credentials"] = name
         return credential
+
+    def _keeps_own(self, decision: Decision) -> bool:
+        """Whether a client that came with a key of its own goes on with it: nobody named another provider."""
+        if decision.destination is None or not decision.destination.keeps_credentials:
+            return False
+        if self._attempts:
+            return self._credential is None
+        return decision.rule is not None and self._plan.router.rules[decision.rule].dest_provider is None
 
     def _check_place(self, name: str, out: Outgoing) -> None:
         """A request that a rule lets pass goes where its client wants; the key only goes to its own provider."""
@@ -485,10 +490,6 @@ async def _off_loop[**P, T](size: int, function: Callable[P, T], *args: P.args, 
     if size > _WORTH_A_THREAD:
         return await asyncio.to_thread(function, *args, **kwargs)
     return function(*args, **kwargs)
-
-
-def _keeps_own(destination: Destination | None) -> bool:
-    return destination is not None and destination.keeps_credentials
 
 
 def _may_have_body(request: http.Request) -> bool:

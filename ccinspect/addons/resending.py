@@ -23,7 +23,9 @@ from typing import Any, Protocol
 from mitmproxy import http
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.layers.http import GetHttpConnection, HttpStream, SendHttp
+from mitmproxy.proxy.layers.http import _http1 as h1
 from mitmproxy.proxy.layers.http import _http2 as h2
+from mitmproxy.proxy.layers.http._base import ReceiveHttp
 from mitmproxy.proxy.layers.http._events import (
     ErrorCode,
     RequestData,
@@ -77,6 +79,7 @@ def install() -> None:
     _retry_connecting()
     _hold_answers()
     _allow_second_request()
+    _fail_once()
 
 
 def _retries(stream: HttpStream) -> Retries | None:
@@ -243,3 +246,19 @@ def _allow_second_request() -> None:
         yield from handle_event(self, event)
 
     h2.Http2Client._handle_event = forget_first_request  # type: ignore[method-assign]
+
+
+def _fail_once() -> None:
+    handle_event = h1.Http1Client._handle_event
+
+    def handle_until_failure(self: h1.Http1Connection, event: events.Event) -> Commands:
+        # A connection with an answer that cannot be parsed is closed, which is told as an error once more; by then it
+        # would be taken for the failure of the next attempt.
+        for command in handle_event(self, event):
+            if isinstance(command, ReceiveHttp) and isinstance(command.event, ResponseProtocolError):
+                if getattr(self, "ccinspect_failed", False):
+                    continue
+                self.ccinspect_failed = True  # type: ignore[attr-defined]
+            yield command
+
+    h1.Http1Client._handle_event = handle_until_failure  # type: ignore[method-assign]
