@@ -448,6 +448,53 @@ class TestHttp2:
         assert bytes(self.ask(client, with_model("gpt", stream=True)).body) == b"data: one\n\ndata: two\n\n"
 
 
+@pytest.mark.jail
+class TestJail:
+    def curl(self, daemon: SharedDaemon, url: str, key: str, body: dict[str, Any], *more: str) -> str:
+        """What a jailed curl gets for a request with a sentinel."""
+        post = ["-H", f"x-api-key: {key}", "-H", "content-type: application/json", "-d", json.dumps(body)]
+        done = daemon.run("run", "--inspect", "--keyless", "anthropic", "--", "curl", "-sS", *post, *more, url)
+        assert done.returncode == 0, done
+        return done.stdout
+
+    def test_a_stream_comes_as_it_is_made(self, daemon: SharedDaemon, provider: Provider) -> None:
+        told = self.curl(
+            daemon, "https://api.anthropic.com/v1/messages", SENTINEL["x-api-key"], {**MESSAGES, "stream": True}, "-N"
+        )
+        assert told.endswith('event: message_stop\ndata: {"type": "message_stop"}\n\n'), told
+        assert provider.requests[0].header("x-api-key") == KEY
+
+    def test_a_key_goes_by_name_and_not_where_the_client_has_connected(
+        self, daemon: SharedDaemon, provider: Provider
+    ) -> None:
+        fronted = ("https://api.openai.com/v1/messages", SENTINEL["x-api-key"])
+        told = self.curl(daemon, *fronted, MESSAGES, "-H", "host: api.anthropic.com")
+        assert json.loads(told)["type"] == "message"
+        told = self.curl(daemon, *fronted, with_model("passes"), "-H", "host: api.anthropic.com")
+        assert json.loads(told)["type"] == "message"
+        for request in provider.requests:
+            assert request.tls is not None
+            assert (request.tls["sni"], request.header("x-api-key")) == ("api.anthropic.com", KEY)
+
+    def test_a_key_never_goes_in_the_clear(self, daemon: SharedDaemon, provider: Provider) -> None:
+        clear = ("http://api.anthropic.com/v1/messages", SENTINEL["x-api-key"])
+        assert "no place of that provider" in self.curl(daemon, *clear, with_model("passes"))
+        assert not provider.requests
+        assert json.loads(self.curl(daemon, *clear, MESSAGES))["type"] == "message"
+        assert provider.requests[0].tls is not None
+
+    def test_another_host_is_verified_under_its_own_name(self, daemon: SharedDaemon, provider: Provider) -> None:
+        told = self.curl(
+            daemon, "https://api.anthropic.com/v1/messages", SENTINEL["x-api-key"], with_model("to-openai")
+        )
+        assert json.loads(told)["type"] == "message"
+        (request,) = provider.requests
+        assert request.tls is not None
+        assert (request.tls["sni"], request.header("host")) == ("api.openai.com", "api.openai.com")
+        assert request.header("authorization") == f"Bearer {OPENAI_KEY}"
+        assert b"ccinspect" not in request.raw
+
+
 class TestOwnEndpoints:
     @pytest.mark.parametrize("header", ["Host: [", "Host: localhost\r\nOrigin: http://[", "Host: evil.example"])
     def test_what_cannot_be_read_is_no_program(self, daemon: SharedDaemon, provider: Provider, header: str) -> None:
