@@ -224,6 +224,8 @@ class Change:
         self._decision, self._translated = decision, translated
         self._check_egress(out)
         out = await self._through("outbound", out, self._facts_at(destination, translated))
+        # Once more, for a hook may have led it on.
+        self._check_egress(out)
         self._credential = await self._authenticate(out, decision)
         self._translator = (
             ResponseTranslator(translated.client, self._diagnostics, now=time.time(), unique=self._facts.flow_id)
@@ -235,7 +237,8 @@ class Change:
 
     def _check_egress(self, out: Outgoing) -> None:
         """Where the client wanted to go was judged already; where it goes now may be another place."""
-        moved = (out.host, out.port, out.path) != (self._client.host, self._client.port, self._client.path)
+        there, asked = ((each.method, each.scheme, each.host, each.port, each.path) for each in (out, self._client))
+        moved = there != asked
         egress = self._plan.egress_of(self._facts)
         if moved and egress.active:
             verdict = egress.decide(out.host, out.port, out.path, out.method, self._facts)

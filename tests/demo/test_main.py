@@ -93,8 +93,8 @@ def test_it_shows_what_an_unprivileged_users_clients_sent(place: Path) -> None:
         assert path in table
     ran, _, compared = change.partition("$ ccinspect flows compare")
     assert "message from gpt-5: Hello from the fake provider. You said: Who answers this?" in ran
-    for line in ("- https://api.anthropic.com/v1/messages", "+ https://api.openai.com/v1/", "credential of openai"):
-        assert line in compared
+    assert "https://api.anthropic.com/v1/messages → https://api.openai.com/v1/chat/completions" in compared
+    assert "credential of openai" in compared
     # The credential itself is in the store as little as any other.
     assert "sk-proj-demo-not-a-real-key" not in said
 
