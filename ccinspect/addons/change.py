@@ -5,84 +5,46 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from http.client import responses
+from dataclasses import replace
 from typing import Any
 
 from mitmproxy import http
 
+from ccinspect.addons.answering import Answering, off_loop
 from ccinspect.addons.exchange import Exchange
 from ccinspect.addons.outgoing import CLIENT_BODY, apply_to, outgoing_of, read_body
-from ccinspect.addons.records import request_record, response_record
+from ccinspect.addons.plan import Plan
+from ccinspect.addons.records import request_record
 from ccinspect.addons.resending import AGAIN, ANSWERED, PROBLEM, RETRIES
 from ccinspect.auth.credential import Credential
 from ccinspect.auth.permission import TOKEN_HEADER, refusal
-from ccinspect.auth.resolver import Credentials
 from ccinspect.auth.sentinel import Sentinel, apply
 from ccinspect.errors import CcinspectError, CredentialsError
-from ccinspect.hooks.notifications import Notifications
 from ccinspect.identity.tags import PREFIX
 from ccinspect.pipeline.context import Refusal
 from ccinspect.pipeline.declaration import Stage
 from ccinspect.pipeline.message import Facts, Headers, Outgoing
 from ccinspect.pipeline.overrides import HEADER as HOOKS_HEADER
 from ccinspect.pipeline.overrides import parse_overrides
-from ccinspect.pipeline.pipeline import Pipeline
 from ccinspect.pipeline.records import HookRecord
-from ccinspect.policy.egress import Egress
 from ccinspect.transform.answers import Answer, denied, failed
 from ccinspect.transform.destinations import Destination
 from ccinspect.transform.fallbacks import Attempts, GiveUp, NextTarget, Retry
 from ccinspect.transform.headers import DIAGNOSTICS, diagnostics_header
 from ccinspect.transform.redirect import read_model, redirect_request
 from ccinspect.transform.request import Translated, Untranslatable, translate_request
-from ccinspect.transform.response import ResponseTranslator, StreamTranslator
-from ccinspect.transform.routes import Decision, Router
+from ccinspect.transform.response import ResponseTranslator
+from ccinspect.transform.routes import Decision
 from ccinspect.transform.settings import Fallbacks
-from ccinspect.wire.encoding import StreamDecompressor, decode_body
+from ccinspect.wire.encoding import decode_body
 from ccinspect.wire.model import Diagnostic, ErrorKind, format_path
 from ccinspect.wire.ratelimits import parse_rate_limits
 
-# Smaller bodies are translated where they are: handing them to a thread would take longer.
-_WORTH_A_THREAD = 32_768
 _ERROR_EXCERPT = 2_000
 _MAX_DIAGNOSTICS = 200
 _NONE = Decision("none")
 # Between the client and us only.
 _ANSWERED_BY_US = ("proxy-authorization", "proxy-connection", "expect")
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What the configuration wants to be changed."""
-
-    router: Router
-    credentials: Credentials
-    pipeline: Pipeline
-    egress_of: Callable[[Facts], Egress]
-    """What a flow may reach."""
-    notifications: Notifications
-    configured_hooks: bool = False
-    """There are other hooks than those that wait for notifications."""
-    ports: frozenset[int] = frozenset()
-    """Of our own listeners, whose pages are no strangers."""
-    token: str | None = None
-    """What programs that are no runs of ours must show to use a sentinel."""
-
-    def fallbacks_of(self, provider: str | None) -> Fallbacks | None:
-        known = self.router.destinations.known.get(provider or "")
-        return known.settings.fallbacks if known and known.settings else None
-
-    @property
-    def has_hooks(self) -> bool:
-        """Whether hooks have anything to do now."""
-        return self.configured_hooks or self.notifications.pending(None)
-
-    @property
-    def is_idle(self) -> bool:
-        """Only a sentinel, or a notification, could change a request."""
-        falls_back = any(map(self.fallbacks_of, self.router.destinations.known))
-        return not (self.router.rules or self.configured_hooks or falls_back)
 
 
 class Change:
@@ -107,8 +69,7 @@ class Change:
         self._sent_at = time.monotonic()
         self._decision = _NONE
         self._translated: Translated | None = None
-        self._translator: ResponseTranslator | None = None
-        self._stream: StreamTranslator | None = None
+        self._answering: Answering | None = None
         self._diagnostics: list[Diagnostic] = []
         self._credential: Credential | None = None
         self._renewed = False
@@ -152,7 +113,7 @@ class Change:
         try:
             if self.exchange.reads_request:
                 size = len(self._captured.request.raw_content or b"")
-                self._client = replace(self._client, body=await _off_loop(size, read_body, self._captured.request))
+                self._client = replace(self._client, body=await off_loop(size, read_body, self._captured.request))
             elif self._captured.request.headers.get("content-length") == "0":
                 self._client = replace(self._client, body=b"")
             self._asked = await self._through("inbound", self._client, self._facts)
@@ -186,7 +147,7 @@ class Change:
         if settings is not None and self.exchange.reads_request:
             asked = decision.destination.model if decision.destination else None
             self._fallbacks = Attempts(settings, time.monotonic, provider, asked or model)
-        judged = self._fallbacks or self._credential or self._translator
+        judged = self._fallbacks or self._credential or self._answering
         if judged is not None and self.exchange.reads_request:
             self._captured.metadata[RETRIES] = self
 
@@ -206,7 +167,7 @@ class Change:
             raise CredentialsError(reason, "")
 
     async def _in_thread[**P, T](self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await _off_loop(len(self._client.body or b""), function, *args, **kwargs)
+        return await off_loop(len(self._client.body or b""), function, *args, **kwargs)
 
     async def _make(self, decision: Decision) -> None:
         """Turn the client's request into the one that the decision wants, and put it into the flow."""
@@ -227,11 +188,12 @@ class Change:
         # Once more, for a hook may have led it on.
         self._check_egress(out)
         self._credential = await self._authenticate(out, decision)
-        self._translator = (
-            ResponseTranslator(translated.client, self._diagnostics, now=time.time(), unique=self._facts.flow_id)
-            if translated is not None and translated.client.translates
-            else None
-        )
+        self._answering = None
+        if translated is not None and translated.client.translates:
+            translator = ResponseTranslator(
+                translated.client, self._diagnostics, now=time.time(), unique=self._facts.flow_id
+            )
+            self._answering = Answering(self.exchange, translator, self._diagnostics)
         self._send_this(out)
         self.record()
 
@@ -361,7 +323,7 @@ class Change:
         return True
 
     async def _fall_back(self, fallbacks: Attempts, response: http.Response | None, problem: str | None) -> bool:
-        limits = parse_rate_limits(_text_headers(response)) if response is not None else None
+        limits = parse_rate_limits(_texts(response)) if response is not None else None
         verdict = fallbacks.next(
             response.status_code if response is not None else None, limits.retry_after if limits else None, problem
         )
@@ -416,34 +378,13 @@ class Change:
 
     def take_head(self, response: http.Response) -> None:
         """The upstream's answer has begun."""
-        translator = self._translator
-        if translator is None:
-            return
-        headers = Headers(response.headers.fields)
-        self.exchange.upstream_response = response_record(response)
-        if not translator.streams(response.status_code, headers):
-            self.exchange.reads_response = True
-            return
-        self._stream = translator.stream(response.headers.get("content-type", ""))
-        self.exchange.translate = _unpacking(self._stream, response.headers.get("content-encoding", ""))
-        head = translator.head(headers)
-        if self._captured.request.http_version == "HTTP/1.1":
-            head.set("transfer-encoding", "chunked")
-        response.headers = http.Headers(head.fields)
-        response.data.trailers = None
+        if self._answering is not None:
+            self._answering.take_head(response, self._captured.request.http_version)
 
     async def finish(self) -> None:
-        """The answer is complete; one that was read whole is translated now."""
-        response, translator = self._captured.response, self._translator
-        if response is not None and translator is not None and self.exchange.reads_response:
-            body = self.exchange.upstream_body = response.raw_content or b""
-            plain = decode_body(body, response.headers.get("content-encoding", "")).data
-            arguments = (response.status_code, Headers(response.headers.fields), plain)
-            told = await _off_loop(len(body), translator.buffered, *arguments)
-            self._diagnostics = list(told.diagnostics)
-            _answer(response, told.status, told.headers, told.body)
-        elif self._stream is not None:
-            self._diagnostics += self._stream.diagnostics
+        """The answer is complete."""
+        if self._answering is not None and self._captured.response is not None:
+            self._diagnostics = await self._answering.finish(self._captured.response)
         self.record()
 
     def record(self) -> None:
@@ -480,19 +421,12 @@ class Change:
     def _refuse(self, answer: Answer, message: str, by: str) -> None:
         self.exchange.changes["refused"] = {"by": by, "reason": message}
         self.answered = True
-        self._translator = None
+        self._answering = None
         headers = Headers(answer.headers.fields)
         if told := diagnostics_header(self._diagnostics):
             headers.set(DIAGNOSTICS, told)
         self._captured.response = http.Response.make(answer.status, answer.body, http.Headers(headers.fields))
         self.record()
-
-
-async def _off_loop[**P, T](size: int, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call what takes as long as the body is large, where no other flow waits for it."""
-    if size > _WORTH_A_THREAD:
-        return await asyncio.to_thread(function, *args, **kwargs)
-    return function(*args, **kwargs)
 
 
 def _may_have_body(request: http.Request) -> bool:
@@ -511,25 +445,5 @@ def _told(error: CcinspectError) -> str:
     return f"{error.message}. {error.hint}." if error.hint else f"{error.message}."
 
 
-def _unpacking(stream: StreamTranslator, content_encoding: str) -> Callable[[bytes], bytes]:
-    unpack = StreamDecompressor(content_encoding) if content_encoding else None
-
-    def translate(piece: bytes) -> bytes:
-        if not piece:
-            return stream.close()
-        return stream.feed(unpack.feed(piece) if unpack else piece)
-
-    return translate
-
-
-def _text_headers(response: http.Response) -> list[tuple[str, str]]:
+def _texts(response: http.Response) -> list[tuple[str, str]]:
     return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in response.headers.fields]
-
-
-def _answer(response: http.Response, status: int, headers: Headers, body: bytes) -> None:
-    if response.status_code != status:
-        response.status_code, response.reason = status, responses.get(status, "")
-    headers.set("content-length", str(len(body)))
-    response.headers = http.Headers(headers.fields)
-    response.data.content = body
-    response.data.trailers = None

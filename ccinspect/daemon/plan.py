@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ccinspect.addons.change import Plan
+from ccinspect.addons.plan import Plan
 from ccinspect.auth.permission import TOKEN_HEADER, refusal
 from ccinspect.auth.resolver import Credentials
 from ccinspect.config import Config
