@@ -19,6 +19,8 @@ from ccinspect.wire.encoding import decode_body, encode_body
 
 NOTE = "stored"
 """In the record's `changes`: what was found, by where it was (`request`, `client_response`, `record`)."""
+MOST_UNPACKED = 64 << 20
+"""Bytes of a body without its encoding. A search takes several times as much memory."""
 _MOST_NOTED = 30
 _CUT = "cut before its end"
 _SIDES = ("request", "response", "client_request", "client_response")
@@ -70,7 +72,7 @@ def _body(body: Any, encoding: str, redactor: Redactor, losses: Losses) -> tuple
     if not isinstance(body, bytes):
         # A note of a loss. A file would be on the disk already: nobody writes one where there are rules.
         return {"lost": True, "size": body["size"]}, Redaction(b"")
-    decoded = decode_body(body, encoding)
+    decoded = decode_body(body, encoding, MOST_UNPACKED)
     if decoded.problem not in (None, _CUT):
         return _lost(body, losses, f"its content encoding could not be undone ({decoded.problem})"), Redaction(b"")
     found = redactor.redact(decoded.data, "store")
