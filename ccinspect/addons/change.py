@@ -289,6 +289,9 @@ class Change:
         """Decide what becomes of a failed attempt."""
         captured = self._captured
         problem: str | None = captured.metadata.get(PROBLEM)
+        if problem is not None:
+            # It quotes what could not be read.
+            problem = self.exchange.hidden(problem)
         response = captured.response if problem is None else None
         self.exchange.forget_answer()
         self._note_attempt(response, problem)

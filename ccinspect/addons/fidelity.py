@@ -12,6 +12,7 @@ mitmproxy 12 normalises or refuses some things that are legal on the wire. `inst
 * `Expect: 100-continue` reaches the upstream, whose own 100 or refusal reaches the client (mitmproxy answers it itself
   and removes the header). Only for streamed requests: a buffered one has been read already.
 * An empty DATA frame of HTTP/2 is passed over (mitmproxy hands it on as an empty piece, which is the sign of the end).
+* An answer that we give to HEAD ourselves has no body (mitmproxy sends it, and the client reads it as its next answer).
 * A request whose upstream cannot be reached is read to its end before it is answered with the error, so that its body
   is recorded (mitmproxy gives up a streamed request at once).
 
@@ -70,6 +71,7 @@ def install() -> None:
     _pass_expect()
     _read_before_failing()
     _pass_over_empty_pieces()
+    _answer_head_without_body()
 
 
 class VerbatimHeaders(http.Headers):
@@ -334,3 +336,20 @@ def _pass_over_empty_pieces() -> None:
 
     HttpStream.state_stream_request_body = stream_request_pieces  # type: ignore[method-assign]
     HttpStream.state_stream_response_body = stream_response_pieces  # type: ignore[method-assign]
+
+
+def _answer_head_without_body() -> None:
+    send_response = HttpStream.send_response
+
+    def send_response_or_head(self: HttpStream, already_streamed: bool = False) -> Commands:
+        generator = send_response(self, already_streamed)
+        reply = None
+        while True:
+            try:
+                command = generator.send(reply)
+            except StopIteration:
+                return
+            told = isinstance(command, SendHttp) and isinstance(command.event, ResponseData)
+            reply = None if told and self.flow.request.method == "HEAD" else (yield command)
+
+    HttpStream.send_response = send_response_or_head  # type: ignore[method-assign]

@@ -230,6 +230,8 @@ class Inspector:
     ) -> records.Record | None:
         """Put what the client saw beside what the upstream saw; returns the upstream's answer."""
         capture.changes = exchange.changes or None
+        if capture.flow.error is not None:
+            capture.flow.error.msg = exchange.hidden(capture.flow.error.msg)
         if capture.request is not None:
             capture.request = exchange.without_secrets(capture.request)
         response = exchange.without_secrets(response) if response is not None else None

@@ -190,6 +190,18 @@ class TestBodies:
         assert ask(daemon, long)[0] == 200
         assert provider.requests[0].content == json.dumps({**long, "model": "claude-new"}).encode()
 
+    @pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "GET"])
+    def test_those_without_are_answered_as_their_method_wants(
+        self, daemon: SharedDaemon, provider: Provider, method: str
+    ) -> None:
+        with socket.create_connection(("127.0.0.1", daemon.ports["reverse"]), 20) as client:
+            request = f"{method} /v1/models HTTP/1.1\r\nHost: localhost\r\nx-api-key: sk-ccinspect-nobody\r\n"
+            client.sendall(f"{request}Connection: close\r\n\r\n".encode())
+            told, _, body = client.makefile("rb").read().partition(b"\r\n\r\n")
+        assert told.startswith(b"HTTP/1.1 401 ")
+        assert (b"nobody" in body) == (method != "HEAD")
+        assert not provider.requests
+
     def test_a_websocket_is_sent_away(self, daemon: SharedDaemon, provider: Provider) -> None:
         upgrade = {
             "connection": "Upgrade",
@@ -230,6 +242,15 @@ class TestWhatStaysHere:
         attempt = ended(daemon)["changes"]["attempts"][0]
         assert attempt["error"] == '{"error": {"message": "wrong key REDACTED!"}}'
         assert OPENAI_KEY.encode() not in stored(daemon)
+
+    @pytest.mark.parametrize("path", ["/v1/messages", "/v1/files"])
+    def test_a_key_in_what_is_no_answer(self, daemon: SharedDaemon, provider: Provider, path: str) -> None:
+        provider.answer_with(Answer([f"HTTP/1.1 {KEY}\r\n\r\n".encode(), Close()]))
+        with asking(daemon, headers=SENTINEL, path=path, method="POST" if "messages" in path else "DELETE") as response:
+            assert response.status == 502
+            response.read()
+        assert "REDACTED" in json.dumps(ended(daemon))
+        assert KEY.encode() not in stored(daemon)
 
     def test_a_key_that_the_head_of_an_answer_quotes(self, daemon: SharedDaemon, provider: Provider) -> None:
         provider.answer_with(json_answer(200, {"ok": True}, [("X-Seen", f"key={KEY}")]))
