@@ -6,14 +6,21 @@ from collections.abc import Sequence
 
 from ccinspect.config import Config
 from ccinspect.hooks import BUILT_IN
+from ccinspect.hooks.defaults import with_defaults
 from ccinspect.paths import Paths
 from ccinspect.pipeline.loading import Library
+from ccinspect.pipeline.settings import HooksConfig
 from ccinspect.policy.egress import Egress
 from ccinspect.transform.destinations import Destinations
 from ccinspect.transform.settings import TransformRule
 
 HOOKS_DIRECTORY = "hooks"
 """Of the configuration directory: a person's own hooks."""
+
+
+def hooks_of(config: Config) -> HooksConfig:
+    """All hooks that the daemon runs, those that nobody configured too."""
+    return with_defaults(config.hooks, config.redact)
 
 
 def library_of(paths: Paths) -> Library:

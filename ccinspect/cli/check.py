@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ccinspect.cli import text
-from ccinspect.cli.change_settings import destinations_of, egress_of, library_of, rules_of
+from ccinspect.cli.change_settings import destinations_of, egress_of, hooks_of, library_of, rules_of
 from ccinspect.cli.hooks import plans
 from ccinspect.cli.instance import Instance
 from ccinspect.cli.output import BOLD, DIM, GREEN, RED, YELLOW, paint, write, write_json
@@ -68,7 +68,7 @@ def check(instance: Instance, target: str | None, assumed: Assumed, as_json: boo
 
 def _hook_problems(instance: Instance, config: Config) -> Iterator[Problem]:
     try:
-        plans(config.hooks, library_of(instance.paths))
+        plans(hooks_of(config), library_of(instance.paths))
     except HookError as error:
         yield Problem("error", None, error.message, error.hint)
 

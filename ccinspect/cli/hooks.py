@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ccinspect.cli import text
-from ccinspect.cli.change_settings import library_of
+from ccinspect.cli.change_settings import hooks_of, library_of
 from ccinspect.cli.instance import Instance
 from ccinspect.cli.output import CYAN, DIM, GREEN, RED, say, write, write_json, write_table
 from ccinspect.cli.table import Cell, Column
@@ -50,7 +50,7 @@ def show_list(instance: Instance, as_json: bool) -> int:
 
     The exit status is 1 when one cannot be used. Raises ConfigError.
     """
-    config = instance.config().hooks
+    config = hooks_of(instance.config())
     known = list(known_hooks(config, library_of(instance.paths)))
     if as_json:
         write_json([asdict(each) for each in known])
@@ -98,7 +98,7 @@ def _row(known: Known) -> list[str | Cell]:
 
 def show_graph(instance: Instance, style: str) -> None:
     """Draw the configured hooks in the order in which they run. Raises ConfigError, HookError."""
-    for line in draw(plans(instance.config().hooks, library_of(instance.paths)), style).splitlines():
+    for line in draw(plans(hooks_of(instance.config()), library_of(instance.paths)), style).splitlines():
         write(text.clean(line))
 
 
