@@ -289,9 +289,8 @@ class Change:
         """Decide what becomes of a failed attempt."""
         captured = self._captured
         problem: str | None = captured.metadata.get(PROBLEM)
-        if problem is not None:
-            # It quotes what could not be read.
-            problem = self.exchange.hidden(problem)
+        # It quotes what could not be read.
+        problem = self.exchange.hidden(problem) if problem is not None else None
         response = captured.response if problem is None else None
         self.exchange.forget_answer()
         self._note_attempt(response, problem)
@@ -378,6 +377,8 @@ class Change:
             said = decode_body(response.raw_content, response.headers.get("content-encoding", "")).data
             attempt["error"] = self.exchange.hidden(said.decode("utf-8", "replace"))[:_ERROR_EXCERPT]
         self._attempts.append(attempt)
+        # Said at once: the client may be gone before there is another.
+        self.exchange.changes["attempts"] = self._attempts
 
     def take_head(self, response: http.Response) -> None:
         """The upstream's answer has begun."""
@@ -416,8 +417,6 @@ class Change:
                 }
                 for note in self._diagnostics[:_MAX_DIAGNOSTICS]
             ]
-        if self._attempts:
-            changes["attempts"] = self._attempts
         if self._hooks:
             changes["hooks"] = [hook.as_record() for hook in self._hooks]
 

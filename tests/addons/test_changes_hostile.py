@@ -71,6 +71,7 @@ def shared_daemon(
         {"match_model": "^renamed$", "action": "redirect", "dest_model": "claude-new"},
         {"match_model": "^to-openai$", "action": "transform", "dest_provider": "openai"},
         {"match_model": "^to-anthropic$", "action": "transform", "dest_provider": "anthropic"},
+        {"match_model": "^to-waiting$", "action": "redirect", "dest_provider": "waiting"},
         {"match_model": "^to-rotating$", "action": "redirect", "dest_provider": "rotating"},
         {"match_path": "^/v1/responses", "action": "transform", "dest_provider": "anthropic"},
     ]
@@ -101,6 +102,12 @@ def shared_daemon(
             "host": "api.openai.com",
             "auth": keys,
             "fallbacks": {**once, "to": [{"provider": "stranger"}]},
+        },
+        "waiting": {
+            "type": "anthropic",
+            "host": "api.openai.com",
+            "auth": "echo waiting-key",
+            "fallbacks": {"attempts": 2},
         },
         "slow": {"type": "anthropic", "host": "api.openai.com", "auth": f"cat {fifo}"},
     }
@@ -398,6 +405,21 @@ class TestClientsThatLeave:
         assert record["state"] == "error"
         assert daemon.body(record["id"], "--request") == body
         assert ask(daemon)[0] == 200
+        assert len(provider.requests) == 1
+
+    def test_before_the_next_attempt(self, daemon: SharedDaemon, provider: Provider) -> None:
+        gate = Gate()
+        refused = json_answer(529, {}, [("Retry-After", "5")])
+        provider.answer_with(Answer([*refused.steps, gate]))
+        client = http.client.HTTPConnection("127.0.0.1", daemon.ports["reverse"], timeout=20)
+        client.request("POST", "/v1/messages", json.dumps(with_model("to-waiting")), OWN)
+        provider.wait_for(1)
+        # All of the answer was written: whatever happens now, happens while it is waited for the next attempt.
+        gate.wait_reached()
+        client.close()
+        gate.open()
+        record = ended(daemon)
+        assert record["state"] == "error"
         assert len(provider.requests) == 1
 
     def test_in_the_middle_of_a_translated_stream(self, daemon: SharedDaemon, provider: Provider) -> None:
