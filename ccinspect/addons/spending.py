@@ -17,8 +17,9 @@ from ccinspect.transform.answers import denied
 
 logger = logging.getLogger("ccinspect.budgets")
 
-# How long a call waits for the analysis of those before it.
-_SETTLE_SECONDS = 2.0
+# How long a call waits for the analysis of those before it. What is not known by then is not counted, so this is more
+# than the analyst needs to start on a busy machine.
+_SETTLE_SECONDS = 10.0
 
 
 class Spending:

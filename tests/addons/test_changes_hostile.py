@@ -10,14 +10,17 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import brotli
 import pytest
 import zstandard
 
+from ccinspect.control.client import ControlClient
 from ccinspect.demo.answers import Answer, Close, Gate, Reset, chunk, head, json_answer, last_chunk, plain
 from ccinspect.demo.provider import Provider
 from tests.addons.test_changes import MESSAGES, OWN, ask, asking
@@ -549,6 +552,19 @@ class TestOwnEndpoints:
             answered = client.makefile("rb").read()
         assert b'"status": "ok"' in answered or answered.startswith(b"HTTP/1.1 400"), answered
         assert not provider.requests
+
+
+def test_calls_at_once_are_all_counted_against_a_budget(daemon: SharedDaemon, provider: Provider) -> None:
+    with ControlClient.connect(daemon.paths.control_socket) as control, ThreadPoolExecutor(4) as threads:
+        run = control.call("run.start", mode="base-url", command=["x"], budget={"max_tokens": 10})
+        path = urlsplit(run["env"]["ANTHROPIC_BASE_URL"]).path + "/v1/messages"
+        first = [threads.submit(ask, daemon, path=path) for _ in range(4)]
+        # What each of them will cost is only known when it has ended.
+        assert {call.result()[0] for call in first} <= {200, 429}
+        assert [ask(daemon, path=path)[0] for _ in range(2)] == [429, 429]
+        assert len(provider.requests) <= 4
+        ended = control.call("run.end", run_id=run["run_id"], exit_code=0)
+    assert ended["spent"]["tokens"] > 10
 
 
 def test_a_reload_leaves_requests_alone(daemon: SharedDaemon, provider: Provider) -> None:
