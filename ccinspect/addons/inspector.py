@@ -109,7 +109,7 @@ class Inspector:
         capture = self._begin(captured, run=captured.metadata.pop("ccinspect.run", None))
         capture.said = said
         if said is not None and said.project:
-            capture.masks = self.kept.of(said.project)
+            capture.masks = self.kept.of(said.project, self._project_of(capture.run))
         capture.request = records.request_record(captured.request)
         capture.client_request = snapshot if snapshot != capture.request else None
         capture.request_sink = self._new_body(capture)
@@ -199,8 +199,12 @@ class Inspector:
 
     def _capture(self, captured: flow.Flow, listener: Listener, run: str | None) -> Capture:
         capture = Capture(captured, listener, run, self.who)
-        capture.masks = self.kept.of(self.sources.run_records.get(run or "", {}).get("project"))
+        capture.masks = self.kept.of(self._project_of(run))
         return capture
+
+    def _project_of(self, run: str | None) -> str | None:
+        project: str | None = self.sources.run_records.get(run or "", {}).get("project")
+        return project
 
     def _new_body(self, capture: Capture) -> Sink:
         return self.recorder.new_body(unwritten=capture.masks is not None)

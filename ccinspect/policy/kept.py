@@ -20,20 +20,22 @@ class KeptRules:
     def use(self, configs: Sequence[RedactConfig]) -> None:
         """Other rules hold for flows that begin from now on."""
         self._configs = tuple(config for config in configs if config.where == "store")
-        self._known: dict[str | None, bytes | None] = {}
+        self._known: dict[tuple[str | None, ...], bytes | None] = {}
 
-    def of(self, project: str | None) -> bytes | None:
-        """The rules for flows of a project, as `masking.masked` reads them; None where there are none."""
+    def of(self, *projects: str | None) -> bytes | None:
+        """The rules for flows of these projects, as `masking.masked` reads them; None where there are none.
+
+        A flow has two where its request says another than its run: no program talks itself out of a rule."""
         if not self._configs:
             return None
-        if project not in self._known:
+        if projects not in self._known:
             if len(self._known) >= _MOST_PROJECTS:
                 self._known.clear()
-            self._known[project] = self._packed(project)
-        return self._known[project]
+            self._known[projects] = self._packed(projects)
+        return self._known[projects]
 
-    def _packed(self, project: str | None) -> bytes | None:
-        held = [config for config in self._configs if config.holds_for(project)]
+    def _packed(self, projects: tuple[str | None, ...]) -> bytes | None:
+        held = [config for config in self._configs if any(map(config.holds_for, projects))]
         if not held:
             return None
         return json.dumps([config.model_dump(mode="json", exclude={"projects"}) for config in held]).encode()

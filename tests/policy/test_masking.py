@@ -95,6 +95,7 @@ def test_rules_hold_for_their_projects() -> None:
     assert rules.of("desktop") is None
     assert rules.of(None) is None
     assert b"customer" in (rules.of("web-shop") or b"")
+    assert rules.of("desktop", "web-shop") == rules.of("web-shop")
     rules.use([])
     assert rules.of("web-shop") is None
 
