@@ -47,7 +47,8 @@ class FactFinder:
             source=listener.kind,
             run=run,
             run_name=record.get("name"),
-            project=request.headers.get("x-ccinspect-project") or record.get("project"),
+            # What a run was started as comes first: rules and budgets hold for it, whatever its program says.
+            project=record.get("project") or request.headers.get("x-ccinspect-project"),
             session=request.headers.get("x-ccinspect-session"),
             tags=record.get("tags") or {},
             agent=agent.name if agent else None,
