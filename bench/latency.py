@@ -9,18 +9,19 @@ import re
 import socket
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 _STREAMS = 32
 _EVENTS = 200
 _GAP = 0.02
-_AT = re.compile(rb'data: \{"at": (\d+),')
+_AT = re.compile(rb'"at"?:? (\d+)')
 
 Seconds = list[float]
 
 
-def request_times(port: int, bodies: Iterable[bytes]) -> Seconds:
-    """Seconds of a POST of each body, one after the other on one connection."""
-    head = f"POST /v1/messages HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
+def request_times(port: int, bodies: Iterable[bytes], path: str = "/v1/messages", headers: str = "") -> Seconds:
+    """Seconds of a POST of each body, one after the other on one connection; `headers` are whole lines."""
+    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n{headers}"
     times = []
     with socket.create_connection(("127.0.0.1", port), 30) as sock:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -53,27 +54,42 @@ def conversation(size: int, seed: int = 0) -> bytes:
     return json.dumps({"model": "bench", "max_tokens": 100, "messages": turns}).encode()
 
 
-def event_delays(port: int) -> Seconds:
+@dataclass(frozen=True)
+class StreamRequest:
+    """How a stream is asked for; `{delay}` stands for the seconds that the upstream is to wait with its first event."""
+
+    path: str
+    body: str = "{{}}"
+
+
+def stream_path(path: str = "/sse", delay: str = "{delay}") -> str:
+    """The path at which the upstream streams what `event_delays` reads."""
+    return f"{path}?events={_EVENTS}&gap={_GAP}&delay={delay}"
+
+
+def event_delays(port: int, request: StreamRequest | None = None) -> Seconds:
     """Seconds from writing to reading, for each event of 32 streams of 200 events."""
-    return asyncio.run(_all_streams(port))
+    return asyncio.run(_all_streams(port, request or StreamRequest(stream_path())))
 
 
-async def _all_streams(port: int) -> Seconds:
+async def _all_streams(port: int, request: StreamRequest) -> Seconds:
     # Spread over the gap, as independent clients would be.
-    delays = await asyncio.gather(*(_stream(port, 0.5 + number * _GAP / _STREAMS) for number in range(_STREAMS)))
+    starts = (f"{0.5 + number * _GAP / _STREAMS:.5f}" for number in range(_STREAMS))
+    delays = await asyncio.gather(*(_stream(port, request, start) for start in starts))
     return [delay for stream in delays for delay in stream]
 
 
-async def _stream(port: int, delay: float) -> Seconds:
+async def _stream(port: int, request: StreamRequest, delay: str) -> Seconds:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    target = f"/sse?events={_EVENTS}&gap={_GAP}&delay={delay}"
-    writer.write(f"POST {target} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: 2\r\n\r\n{{}}".encode())
+    path, body = request.path.format(delay=delay), request.body.format(delay=delay)
+    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
+    writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
     delays: Seconds = []
     while len(delays) < _EVENTS:
         line = await reader.readline()
         if not line:
             raise RuntimeError(f"a stream ended after {len(delays)} events")
-        if found := _AT.match(line):
+        if found := _AT.search(line):
             delays.append((time.monotonic_ns() - int(found[1])) / 1e9)
     writer.close()
     await writer.wait_closed()

@@ -111,11 +111,11 @@ def _wait_listening(port: int, process: subprocess.Popen[bytes]) -> None:
 class Instance:
     """The command line of ccinspect for one directory."""
 
-    def __init__(self, directory: Path, inspector: Mapping[str, Any], **blocks: Mapping[str, Any]) -> None:
+    def __init__(self, directory: Path, inspector: Mapping[str, Any], **blocks: Any) -> None:
         """`blocks` are further blocks of the settings."""
         directory.mkdir(parents=True)
         ports = {"reverse_port": 0, "proxy_port": 0, "web_port": 0}
-        settings = {"inspector": ports | dict(inspector)} | {name: dict(block) for name, block in blocks.items()}
+        settings = {"inspector": ports | dict(inspector)} | blocks
         (directory / "ccinspect.yaml").write_text(yaml.safe_dump(settings))
         self.paths = resolve_paths(directory)
 

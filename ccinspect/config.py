@@ -21,7 +21,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from ccinspect.auth.settings import AuthSettings
 from ccinspect.errors import ConfigError
 from ccinspect.identity.providers import Providers
-from ccinspect.identity.settings import ProviderSettings
+from ccinspect.identity.settings import ProviderName, ProviderSettings
 from ccinspect.pipeline.settings import HooksConfig
 from ccinspect.policy.settings import BudgetConfig, PolicyConfig, RedactConfig
 from ccinspect.telemetry.settings import OtelSettings
@@ -263,7 +263,7 @@ class Config(Block):
     flows: FlowsConfig = Field(default_factory=FlowsConfig, description="The `flows` commands.")
     analysis: AnalysisConfig = Field(default_factory=AnalysisConfig, description="What is made of model calls.")
     proxy: ProxyConfig = Field(default_factory=ProxyConfig, description="Programs that use the listeners by hand.")
-    providers: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")], ProviderConfig] = Field(
+    providers: dict[ProviderName, ProviderConfig] = Field(
         {},
         description="Providers by name: new ones, and credentials, hosts and more for those that are built in.",
     )

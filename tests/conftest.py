@@ -30,10 +30,10 @@ def start_daemon(provider: Provider, tmp_path: Path) -> Iterator[StartDaemon]:
     """A function that starts a daemon; its keywords are blocks of settings merged over those for the provider."""
     started: list[Daemon] = []
 
-    def start(**blocks: dict[str, Any]) -> Daemon:
+    def start(**blocks: Any) -> Daemon:
         settings = settings_for(provider, tmp_path)
         for block, values in blocks.items():
-            settings[block] = settings.get(block, {}) | values
+            settings[block] = settings.get(block, {}) | values if isinstance(values, dict) else values
         daemon = Daemon(tmp_path / f"instance-{len(started)}", settings)
         started.append(daemon)
         daemon.start()

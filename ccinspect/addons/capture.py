@@ -46,6 +46,7 @@ class Capture:
         "client_response",
         "flow",
         "listener",
+        "masks",
         "message_bytes",
         "opaque",
         "request",
@@ -63,6 +64,8 @@ class Capture:
         self.said: Said | None = None
         self.listener = listener
         self.run = run
+        self.masks: bytes | None = None
+        """The rules of `redact` for what is kept of this flow; None where there are none."""
         self.opaque = False
         self.request: Record | None = None
         self.client_request: Record | None = None

@@ -5,81 +5,46 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from mitmproxy import http
 
+from ccinspect.addons.answering import Answering, off_loop
 from ccinspect.addons.exchange import Exchange
 from ccinspect.addons.outgoing import CLIENT_BODY, apply_to, outgoing_of, read_body
-from ccinspect.addons.records import request_record, response_record
+from ccinspect.addons.plan import Plan
+from ccinspect.addons.records import request_record
 from ccinspect.addons.resending import AGAIN, ANSWERED, PROBLEM, RETRIES
 from ccinspect.auth.credential import Credential
 from ccinspect.auth.permission import TOKEN_HEADER, refusal
-from ccinspect.auth.resolver import Credentials
 from ccinspect.auth.sentinel import Sentinel, apply
 from ccinspect.errors import CcinspectError, CredentialsError
-from ccinspect.hooks.notifications import Notifications
 from ccinspect.identity.tags import PREFIX
 from ccinspect.pipeline.context import Refusal
 from ccinspect.pipeline.declaration import Stage
 from ccinspect.pipeline.message import Facts, Headers, Outgoing
 from ccinspect.pipeline.overrides import HEADER as HOOKS_HEADER
 from ccinspect.pipeline.overrides import parse_overrides
-from ccinspect.pipeline.pipeline import Pipeline
 from ccinspect.pipeline.records import HookRecord
-from ccinspect.policy.egress import Egress
 from ccinspect.transform.answers import Answer, denied, failed
 from ccinspect.transform.destinations import Destination
-from ccinspect.transform.fallbacks import Attempts, NextTarget, Retry
+from ccinspect.transform.fallbacks import Attempts, GiveUp, NextTarget, Retry
 from ccinspect.transform.headers import DIAGNOSTICS, diagnostics_header
 from ccinspect.transform.redirect import read_model, redirect_request
 from ccinspect.transform.request import Translated, Untranslatable, translate_request
-from ccinspect.transform.response import ResponseTranslator, StreamTranslator
-from ccinspect.transform.routes import Decision, Router
+from ccinspect.transform.response import ResponseTranslator
+from ccinspect.transform.routes import Decision
 from ccinspect.transform.settings import Fallbacks
-from ccinspect.wire.encoding import StreamDecompressor, decode_body
+from ccinspect.wire.encoding import decode_body
 from ccinspect.wire.model import Diagnostic, ErrorKind, format_path
 from ccinspect.wire.ratelimits import parse_rate_limits
 
-# Smaller bodies are translated where they are: handing them to a thread would take longer.
-_WORTH_A_THREAD = 32_768
 _ERROR_EXCERPT = 2_000
 _MAX_DIAGNOSTICS = 200
 _NONE = Decision("none")
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What the configuration wants to be changed."""
-
-    router: Router
-    credentials: Credentials
-    pipeline: Pipeline
-    egress_of: Callable[[Facts], Egress]
-    """What a flow may reach."""
-    notifications: Notifications
-    configured_hooks: bool = False
-    """There are other hooks than those that wait for notifications."""
-    ports: frozenset[int] = frozenset()
-    """Of our own listeners, whose pages are no strangers."""
-    token: str | None = None
-    """What programs that are no runs of ours must show to use a sentinel."""
-
-    def fallbacks_of(self, provider: str | None) -> Fallbacks | None:
-        known = self.router.destinations.known.get(provider or "")
-        return known.settings.fallbacks if known and known.settings else None
-
-    @property
-    def has_hooks(self) -> bool:
-        """Whether hooks have anything to do now."""
-        return self.configured_hooks or self.notifications.pending(None)
-
-    @property
-    def is_idle(self) -> bool:
-        """Only a sentinel, or a notification, could change a request."""
-        falls_back = any(map(self.fallbacks_of, self.router.destinations.known))
-        return not (self.router.rules or self.configured_hooks or falls_back)
+# Between the client and us only.
+_ANSWERED_BY_US = ("proxy-authorization", "proxy-connection", "expect")
 
 
 class Change:
@@ -104,8 +69,7 @@ class Change:
         self._sent_at = time.monotonic()
         self._decision = _NONE
         self._translated: Translated | None = None
-        self._translator: ResponseTranslator | None = None
-        self._stream: StreamTranslator | None = None
+        self._answering: Answering | None = None
         self._diagnostics: list[Diagnostic] = []
         self._credential: Credential | None = None
         self._renewed = False
@@ -148,7 +112,10 @@ class Change:
         """Make the request that is forwarded, or answer in its place."""
         try:
             if self.exchange.reads_request:
-                self._client = replace(self._client, body=read_body(self._captured.request))
+                size = len(self._captured.request.raw_content or b"")
+                self._client = replace(self._client, body=await off_loop(size, read_body, self._captured.request))
+            elif self._captured.request.headers.get("content-length") == "0":
+                self._client = replace(self._client, body=b"")
             self._asked = await self._through("inbound", self._client, self._facts)
             await self._prepare()
         except Refusal as refusal:
@@ -180,7 +147,8 @@ class Change:
         if settings is not None and self.exchange.reads_request:
             asked = decision.destination.model if decision.destination else None
             self._fallbacks = Attempts(settings, time.monotonic, provider, asked or model)
-        if self._fallbacks is not None or (self._credential is not None and self.exchange.reads_request):
+        judged = self._fallbacks or self._credential or self._answering
+        if judged is not None and self.exchange.reads_request:
             self._captured.metadata[RETRIES] = self
 
     def _check_sentinel(self) -> None:
@@ -199,10 +167,7 @@ class Change:
             raise CredentialsError(reason, "")
 
     async def _in_thread[**P, T](self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call what takes as long as the body is large, where no other flow waits for it."""
-        if len(self._client.body or b"") > _WORTH_A_THREAD:
-            return await asyncio.to_thread(function, *args, **kwargs)
-        return function(*args, **kwargs)
+        return await off_loop(len(self._client.body or b""), function, *args, **kwargs)
 
     async def _make(self, decision: Decision) -> None:
         """Turn the client's request into the one that the decision wants, and put it into the flow."""
@@ -220,18 +185,22 @@ class Change:
         self._decision, self._translated = decision, translated
         self._check_egress(out)
         out = await self._through("outbound", out, self._facts_at(destination, translated))
-        await self._authenticate(out, destination)
-        self._translator = (
-            ResponseTranslator(translated.client, self._diagnostics, now=time.time(), unique=self._facts.flow_id)
-            if translated is not None and translated.client.translates
-            else None
-        )
+        # Once more, for a hook may have led it on.
+        self._check_egress(out)
+        self._credential = await self._authenticate(out, decision)
+        self._answering = None
+        if translated is not None and translated.client.translates:
+            translator = ResponseTranslator(
+                translated.client, self._diagnostics, now=time.time(), unique=self._facts.flow_id
+            )
+            self._answering = Answering(self.exchange, translator, self._diagnostics)
         self._send_this(out)
         self.record()
 
     def _check_egress(self, out: Outgoing) -> None:
         """Where the client wanted to go was judged already; where it goes now may be another place."""
-        moved = (out.host, out.port, out.path) != (self._client.host, self._client.port, self._client.path)
+        there, asked = ((each.method, each.scheme, each.host, each.port, each.path) for each in (out, self._client))
+        moved = there != asked
         egress = self._plan.egress_of(self._facts)
         if moved and egress.active:
             verdict = egress.decide(out.host, out.port, out.path, out.method, self._facts)
@@ -262,41 +231,73 @@ class Change:
 
     def _send_this(self, out: Outgoing) -> None:
         if self.exchange.reads_request:
-            # The inspector has read and removed them by now.
-            out.headers.remove(*(name for name in out.headers if name.lower().startswith(PREFIX)))
+            # The inspector has read and removed them by now, and mitmproxy has answered `Expect`.
+            out.headers.remove(*(name for name in out.headers if name.lower().startswith(PREFIX)), *_ANSWERED_BY_US)
         self._sent, self._sent_at = out, time.monotonic()
-        apply_to(self._captured, out, self._client)
+        apply_to(self._captured, out, self._client, by_name=self._carries_secrets())
         self.exchange.client_body = self._captured.metadata.get(CLIENT_BODY)
 
-    async def _authenticate(self, out: Outgoing, destination: Destination | None) -> None:
+    def _carries_secrets(self) -> bool:
+        """Whether there is something in the request that its client does not know."""
+        destination = self._decision.destination
+        injected = "inject_auth" in self.exchange.changes.get("notes", ())
+        return self._credential is not None or injected or bool(destination and destination.headers)
+
+    async def _authenticate(self, out: Outgoing, decision: Decision) -> Credential | None:
         """Put the destination's credential on; a sentinel goes nowhere."""
-        credentials = self._plan.credentials
-        name = destination.provider if destination else self._sentinel.name if self._sentinel else None
-        if self._sentinel is None and (name is None or name not in credentials):
-            return
+        credentials, destination = self._plan.credentials, decision.destination
+        self.exchange.changes.pop("credentials", None)
+        name = (destination.provider if destination else self._sentinel.name if self._sentinel else None) or ""
+        if self._sentinel is None and (name not in credentials or self._keeps_own(decision)):
+            return None
+        if destination is None and name in credentials:
+            self._check_place(name, out)
         # A sentinel of a provider that the request does not go to must not take its key there.
-        self._credential = await credentials.resolve(name or "")
-        apply(out, self._credential)
-        self.exchange.hide = self._credential.hidden_in
+        credential = await credentials.resolve(name)
+        self.exchange.hide_too(credential.hidden_in)
+        apply(out, credential)
         self.exchange.changes["credentials"] = name
+        return credential
+
+    def _keeps_own(self, decision: Decision) -> bool:
+        """Whether a client that came with a key of its own goes on with it: nobody named another provider."""
+        if decision.destination is None or not decision.destination.keeps_credentials:
+            return False
+        if self._attempts:
+            return self._credential is None
+        return decision.rule is not None and self._plan.router.rules[decision.rule].dest_provider is None
+
+    def _check_place(self, name: str, out: Outgoing) -> None:
+        """A request that a rule lets pass goes where its client wants; the key only goes to its own provider."""
+        own = self._plan.router.to_provider(name, self._facts, out).destination
+        assert own is not None
+        if (self._facts.provider == name or own.host == out.host) and out.scheme in ("https", own.scheme):
+            return
+        raise CredentialsError(
+            f"the sentinel key names `{name}`, and {out.scheme}://{out.host} is no place of that provider; "
+            "the request was not sent",
+            f"send it to a host of {name}, or let a rule redirect it there",
+        )
 
     def holds(self, response: http.Response) -> bool:
         """Whether an answer is judged before the client sees it (`resending.Retries`)."""
-        if response.status_code == 401:
-            return self._credential is not None and not self._renewed
+        if response.status_code == 401 and self._credential is not None and not self._renewed:
+            return True
         return self._fallbacks is not None and self._fallbacks.holds(response.status_code)
 
     async def after_failure(self) -> None:
         """Decide what becomes of a failed attempt."""
         captured = self._captured
         problem: str | None = captured.metadata.get(PROBLEM)
+        # It quotes what could not be read.
+        problem = self.exchange.hidden(problem) if problem is not None else None
         response = captured.response if problem is None else None
+        self.exchange.forget_answer()
         self._note_attempt(response, problem)
         try:
-            if response is not None and response.status_code == 401:
-                again = await self._renew()
-            else:
-                again = self._fallbacks is not None and await self._fall_back(self._fallbacks, response, problem)
+            again = response is not None and response.status_code == 401 and await self._renew()
+            if not again and self._fallbacks is not None:
+                again = await self._fall_back(self._fallbacks, response, problem)
         except CcinspectError as error:
             again = False
             self._attempts[-1]["gave_up"] = error.message
@@ -310,21 +311,21 @@ class Change:
 
     async def _renew(self) -> bool:
         """Get the credential anew after it was refused; whether it is another one now."""
-        assert self._credential is not None
-        assert self._sent is not None
+        if self._credential is None or self._renewed or self._sent is None:
+            return False
         self._renewed = True
         fresh = await self._plan.credentials.renew(self._credential.provider, self._credential)
         if fresh is None:
             return False
         self._credential = fresh
-        self.exchange.hide = fresh.hidden_in
+        self.exchange.hide_too(fresh.hidden_in)
         again = replace(self._sent, headers=Headers(self._sent.headers.fields))
         apply(again, fresh)
         self._send_this(again)
         return True
 
     async def _fall_back(self, fallbacks: Attempts, response: http.Response | None, problem: str | None) -> bool:
-        limits = parse_rate_limits(_text_headers(response)) if response is not None else None
+        limits = parse_rate_limits(_texts(response)) if response is not None else None
         verdict = fallbacks.next(
             response.status_code if response is not None else None, limits.retry_after if limits else None, problem
         )
@@ -333,18 +334,34 @@ class Change:
             await asyncio.sleep(verdict.after)
             self._sent_at = time.monotonic()
             return True
-        if not isinstance(verdict, NextTarget):
-            self._attempts[-1]["gave_up"] = verdict.reason
-            return False
+        while isinstance(verdict, NextTarget):
+            try:
+                await self._go_to(verdict)
+            except (CcinspectError, Refusal) as error:
+                self._attempts.append(
+                    {"provider": verdict.provider, "model": verdict.model, "status": None, "error": error.message}
+                )
+                verdict = fallbacks.skip(error.message)
+            else:
+                return True
+        self._attempts[-1]["gave_up"] = verdict.reason if isinstance(verdict, GiveUp) else None
+        return False
+
+    async def _go_to(self, target: NextTarget) -> None:
+        """Make the request for the next target. When that fails, the last answer still is that of the one before."""
+        provider = target.provider or self._facts.provider or ""
+        decision = self._plan.router.to_provider(provider, self._facts, self._asked, target.model)
+        if target.model is not None and decision.destination is not None and decision.destination.model is None:
+            decision = replace(decision, destination=replace(decision.destination, model=target.model))
+        before = self._decision, self._translated, self._diagnostics, self.exchange.changes.get("credentials")
+        try:
+            await self._make(replace(decision, rule=self._decision.rule))
+        except Exception:
+            self._decision, self._translated, self._diagnostics, used = before
+            if used is not None:
+                self.exchange.changes["credentials"] = used
+            raise
         self._renewed = False
-        provider = verdict.provider or self._facts.provider or ""
-        decision = self._plan.router.to_provider(provider, self._facts, self._asked, verdict.model)
-        if verdict.model is not None and decision.destination is not None and decision.destination.model is None:
-            decision = replace(decision, destination=replace(decision.destination, model=verdict.model))
-        if provider == self._facts.provider and decision.destination is not None:
-            decision = replace(decision, destination=replace(decision.destination, keeps_credentials=True))
-        await self._make(replace(decision, rule=self._decision.rule))
-        return True
 
     def _note_attempt(self, response: http.Response | None, problem: str | None) -> None:
         destination = self._decision.destination
@@ -357,42 +374,21 @@ class Change:
             "error": problem,
         }
         if response is not None and response.raw_content:
-            attempt["error"] = response.raw_content[:_ERROR_EXCERPT].decode("utf-8", "replace")
+            said = decode_body(response.raw_content, response.headers.get("content-encoding", "")).data
+            attempt["error"] = self.exchange.hidden(said.decode("utf-8", "replace"))[:_ERROR_EXCERPT]
         self._attempts.append(attempt)
+        # Said at once: the client may be gone before there is another.
+        self.exchange.changes["attempts"] = self._attempts
 
     def take_head(self, response: http.Response) -> None:
         """The upstream's answer has begun."""
-        translator = self._translator
-        if translator is None:
-            return
-        headers = Headers(response.headers.fields)
-        self.exchange.upstream_response = response_record(response)
-        if not translator.streams(response.status_code, headers):
-            self.exchange.reads_response = True
-            return
-        self._stream = translator.stream(response.headers.get("content-type", ""))
-        self.exchange.translate = _unpacking(self._stream, response.headers.get("content-encoding", ""))
-        head = translator.head(headers)
-        if self._captured.request.http_version == "HTTP/1.1":
-            head.set("transfer-encoding", "chunked")
-        response.headers = http.Headers(head.fields)
-        response.data.trailers = None
+        if self._answering is not None:
+            self._answering.take_head(response, self._captured.request.http_version)
 
     async def finish(self) -> None:
-        """The answer is complete; one that was read whole is translated now."""
-        response, translator = self._captured.response, self._translator
-        if response is not None and translator is not None and self.exchange.reads_response:
-            body = self.exchange.upstream_body = response.raw_content or b""
-            plain = decode_body(body, response.headers.get("content-encoding", "")).data
-            arguments = (response.status_code, Headers(response.headers.fields), plain)
-            if len(body) > _WORTH_A_THREAD:
-                told = await asyncio.to_thread(translator.buffered, *arguments)
-            else:
-                told = translator.buffered(*arguments)
-            self._diagnostics = list(told.diagnostics)
-            _answer(response, told.status, told.headers, told.body)
-        elif self._stream is not None:
-            self._diagnostics += self._stream.diagnostics
+        """The answer is complete."""
+        if self._answering is not None and self._captured.response is not None:
+            self._diagnostics = await self._answering.finish(self._captured.response)
         self.record()
 
     def record(self) -> None:
@@ -421,15 +417,13 @@ class Change:
                 }
                 for note in self._diagnostics[:_MAX_DIAGNOSTICS]
             ]
-        if self._attempts:
-            changes["attempts"] = self._attempts
         if self._hooks:
             changes["hooks"] = [hook.as_record() for hook in self._hooks]
 
     def _refuse(self, answer: Answer, message: str, by: str) -> None:
         self.exchange.changes["refused"] = {"by": by, "reason": message}
         self.answered = True
-        self._translator = None
+        self._answering = None
         headers = Headers(answer.headers.fields)
         if told := diagnostics_header(self._diagnostics):
             headers.set(DIAGNOSTICS, told)
@@ -453,24 +447,5 @@ def _told(error: CcinspectError) -> str:
     return f"{error.message}. {error.hint}." if error.hint else f"{error.message}."
 
 
-def _unpacking(stream: StreamTranslator, content_encoding: str) -> Callable[[bytes], bytes]:
-    unpack = StreamDecompressor(content_encoding) if content_encoding else None
-
-    def translate(piece: bytes) -> bytes:
-        if not piece:
-            return stream.close()
-        return stream.feed(unpack.feed(piece) if unpack else piece)
-
-    return translate
-
-
-def _text_headers(response: http.Response) -> list[tuple[str, str]]:
+def _texts(response: http.Response) -> list[tuple[str, str]]:
     return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in response.headers.fields]
-
-
-def _answer(response: http.Response, status: int, headers: Headers, body: bytes) -> None:
-    response.status_code = status
-    headers.set("content-length", str(len(body)))
-    response.headers = http.Headers(headers.fields)
-    response.data.content = body
-    response.data.trailers = None

@@ -11,9 +11,10 @@ from collections.abc import Awaitable
 
 from mitmproxy import http
 
-from ccinspect.addons.change import Change, Plan
+from ccinspect.addons.change import Change
 from ccinspect.addons.outgoing import FactFinder
 from ccinspect.addons.own_endpoints import OWN
+from ccinspect.addons.plan import Plan
 from ccinspect.auth.sentinel import find_sentinel
 from ccinspect.pipeline.message import Headers
 

@@ -6,8 +6,10 @@ aside by RFC 2544 for benchmarks, never routed), so that a jailed program needs 
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import socket
+import time
 from dataclasses import dataclass
 
 from mitmproxy import dns
@@ -18,6 +20,7 @@ from ccinspect.addons.sources import Sources
 
 _FIRST_ADDRESS = ipaddress.IPv4Address("198.18.0.1")
 _ANSWER_TTL = 60
+_HANDSHAKE_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,12 @@ class ConnectTo:
             # mitmproxy forbids this on an open connection, lest somebody believes that it goes elsewhere now.
             object.__setattr__(data.server, "address", asked)
 
-    server_connect_error = server_connected
+    async def server_connect_error(self, data: server_hooks.ServerConnectionHookData) -> None:
+        self.server_connected(data)
+        if self.sources.of(data.client).kind == "wireguard":
+            # The tunnel's own TCP stack loses a close that comes before its handshake is over: the client would wait
+            # for an answer until it loses patience.
+            await asyncio.sleep(max(0.0, _HANDSHAKE_SECONDS - (time.time() - data.client.timestamp_start)))
 
 
 def is_own_address(host: str) -> bool:

@@ -134,7 +134,7 @@ class EgressGuard:
 
     def _facts_of_run(self, client: connection.Client, run: str | None) -> Facts:
         record: dict[str, Any] = self.sources.run_records.get(run or "", {})
-        return Facts(client.id, self.sources.of(client).kind, run, record.get("name"), record.get("project"))
+        return Facts(client.id, self.sources.of(client).kind, run, record.get("project"), run_name=record.get("name"))
 
 
 def _other_names(captured: http.HTTPFlow) -> list[str]:

@@ -37,14 +37,33 @@ class Exchange:
     changes: dict[str, Any] = field(default_factory=dict)
     """The flow record's `changes`."""
 
-    def without_secrets(self, request: Record) -> Record:
-        """The forwarded request's record, as it may be kept."""
+    def hide_too(self, hide: Callable[[str], str]) -> None:
+        """Another credential was put on; the ones before may still be quoted."""
+        before = self.hide
+        self.hide = hide if before is None else lambda text: hide(before(text))
+
+    def hidden(self, text: str) -> str:
+        return text if self.hide is None else self.hide(text)
+
+    def without_secrets(self, message: Record) -> Record:
+        """A request's or an answer's record, as it may be kept."""
         if self.hide is None:
-            return request
-        headers = tuple(
-            (name, self.hide(value.decode("latin-1")).encode("latin-1")) for name, value in request["headers"]
-        )
-        return request | {"headers": headers}
+            return message
+        fields = {name: message.get(name) for name in ("headers", "trailers")}
+        clean: Record = {
+            name: tuple((key, self._hidden(value)) for key, value in pairs) for name, pairs in fields.items() if pairs
+        }
+        if message.get("path"):
+            clean["path"] = self._hidden(message["path"])
+        return message | clean
+
+    def _hidden(self, value: bytes) -> bytes:
+        return self.hidden(value.decode("latin-1")).encode("latin-1")
+
+    def forget_answer(self) -> None:
+        """The answer that had begun came to nothing; the client has seen none of it."""
+        self.reads_response = False
+        self.upstream_response = self.upstream_body = self.translate = None
 
     @classmethod
     def of(cls, captured: http.HTTPFlow) -> Exchange | None:

@@ -11,7 +11,8 @@ mitmproxy 12 normalises or refuses some things that are legal on the wire. `inst
   final).
 * `Expect: 100-continue` reaches the upstream, whose own 100 or refusal reaches the client (mitmproxy answers it itself
   and removes the header). Only for streamed requests: a buffered one has been read already.
-
+* An empty DATA frame of HTTP/2 is passed over (mitmproxy hands it on as an empty piece, which is the sign of the end).
+* An answer that we give to HEAD ourselves has no body (mitmproxy sends it, and the client reads it as its next answer).
 * A request whose upstream cannot be reached is read to its end before it is answered with the error, so that its body
   is recorded (mitmproxy gives up a streamed request at once).
 
@@ -42,6 +43,7 @@ from mitmproxy.proxy.layers.http._events import (
     RequestData,
     RequestEndOfMessage,
     RequestTrailers,
+    ResponseData,
     ResponseEndOfMessage,
     ResponseHeaders,
     ResponseProtocolError,
@@ -68,6 +70,8 @@ def install() -> None:
     _pass_informational()
     _pass_expect()
     _read_before_failing()
+    _pass_over_empty_pieces()
+    _answer_head_without_body()
 
 
 class VerbatimHeaders(http.Headers):
@@ -317,3 +321,35 @@ def _read_before_failing() -> None:
     start_stream = HttpStream.start_request_stream
     HttpStream.make_server_connection = make_connection_or_read  # type: ignore[method-assign]
     HttpStream.start_request_stream = start_or_read  # type: ignore[method-assign]
+
+
+def _pass_over_empty_pieces() -> None:
+    stream_request, stream_response = HttpStream.state_stream_request_body, HttpStream.state_stream_response_body
+
+    def stream_request_pieces(self: HttpStream, event: events.Event) -> Commands:
+        if not (isinstance(event, RequestData) and not event.data):
+            yield from stream_request(self, event)
+
+    def stream_response_pieces(self: HttpStream, event: events.Event) -> Commands:
+        if not (isinstance(event, ResponseData) and not event.data):
+            yield from stream_response(self, event)
+
+    HttpStream.state_stream_request_body = stream_request_pieces  # type: ignore[method-assign]
+    HttpStream.state_stream_response_body = stream_response_pieces  # type: ignore[method-assign]
+
+
+def _answer_head_without_body() -> None:
+    send_response = HttpStream.send_response
+
+    def send_response_or_head(self: HttpStream, already_streamed: bool = False) -> Commands:
+        generator = send_response(self, already_streamed)
+        reply = None
+        while True:
+            try:
+                command = generator.send(reply)
+            except StopIteration:
+                return
+            told = isinstance(command, SendHttp) and isinstance(command.event, ResponseData)
+            reply = None if told and self.flow.request.method == "HEAD" else (yield command)
+
+    HttpStream.send_response = send_response_or_head  # type: ignore[method-assign]

@@ -21,7 +21,8 @@ from ccinspect.addons.egress import POLICY
 from ccinspect.addons.exchange import Exchange
 from ccinspect.addons.sources import Listener, Sources
 from ccinspect.addons.who import Who, has_tags, take_tags
-from ccinspect.store.recorder import Recorder
+from ccinspect.policy.kept import KeptRules
+from ccinspect.store.recorder import RULES, Recorder
 
 # Messages of WebSocket, TCP and UDP flows that stay in memory for mitmweb; all of them are in the store.
 KEPT_MESSAGES = 200
@@ -33,8 +34,14 @@ class Inspector:
     name = "ccinspect_inspector"
 
     def __init__(
-        self, recorder: Recorder, sources: Sources, who: Who, publish: Callable[[dict[str, Any]], None]
+        self,
+        recorder: Recorder,
+        sources: Sources,
+        who: Who,
+        publish: Callable[[dict[str, Any]], None],
+        kept: KeptRules,
     ) -> None:
+        self.kept = kept
         self.recorder = recorder
         self.who = who
         self.sources = sources
@@ -61,13 +68,16 @@ class Inspector:
             capture = self.captures[flow_id]
             if not capture.flow.error:
                 capture.flow.error = flow.Error("connection closed before the flow was complete")
-            self._end(capture, records_response(capture.flow))
+            if isinstance(capture.flow, http.HTTPFlow):
+                self._end_http(capture.flow)
+            else:
+                self._end(capture, records_response(capture.flow))
         if client.tls_established and not state.flows and state.listener.kind != "reverse":
             self._record_handshake(client, state, hints.SILENT_AFTER_HANDSHAKE, None)
         elif not state.flows and state.listener.kind == "wireguard":
             # A connection without a byte, or one that was never answered: nothing that leaves a jail goes unrecorded.
             attempt = tcp.TCPFlow(client, connection.Server(address=client.sockname))
-            self._end(Capture(attempt, state.listener, state.run, self.who).of_raw_stream(), hint=hints.NOTHING_SENT)
+            self._end(self._capture(attempt, state.listener, state.run).of_raw_stream(), hint=hints.NOTHING_SENT)
 
     def http_connect(self, captured: http.HTTPFlow) -> None:
         self._attribute_by_credentials(captured)
@@ -98,25 +108,27 @@ class Inspector:
             said = take_tags(captured.request)
         capture = self._begin(captured, run=captured.metadata.pop("ccinspect.run", None))
         capture.said = said
+        if said is not None and said.project:
+            capture.masks = self.kept.of(said.project, self._project_of(capture.run))
         capture.request = records.request_record(captured.request)
         capture.client_request = snapshot if snapshot != capture.request else None
-        capture.request_sink = self.recorder.new_body()
+        capture.request_sink = self._new_body(capture)
         exchange = Exchange.of(captured)
         if exchange is not None:
             capture.request = exchange.without_secrets(capture.request)
         if captured.response is None and not (exchange and exchange.reads_request):
             captured.request.stream = _tee(capture.request_sink)
-        self.recorder.put({"kind": "flow_started", "flow": capture.record("started")})
+        self._put(capture, {"kind": "flow_started", "flow": capture.record("started")})
 
     def responseheaders(self, captured: http.HTTPFlow) -> None:
         capture = self.captures.get(captured.id)
         if capture is not None and captured.response is not None:
-            capture.response_sink = self.recorder.new_body()
+            capture.response_sink = self._new_body(capture)
             exchange = Exchange.of(captured)
             if exchange is None or not (exchange.reads_response or exchange.translate):
                 captured.response.stream = _tee(capture.response_sink)
             elif exchange.translate:
-                client_sink = capture.client_bodies["response"] = self.recorder.new_body()
+                client_sink = capture.client_bodies["response"] = self._new_body(capture)
                 captured.response.stream = _translating_tee(capture.response_sink, exchange.translate, client_sink)
 
     def response(self, captured: http.HTTPFlow) -> None:
@@ -139,7 +151,7 @@ class Inspector:
 
     def tcp_start(self, captured: tcp.TCPFlow | udp.UDPFlow) -> None:
         capture = self._begin(captured)
-        self.recorder.put({"kind": "flow_started", "flow": capture.record("started")})
+        self._put(capture, {"kind": "flow_started", "flow": capture.record("started")})
 
     def tcp_message(self, captured: tcp.TCPFlow | udp.UDPFlow) -> None:
         capture = self.captures.get(captured.id)
@@ -162,7 +174,7 @@ class Inspector:
     def dns_request(self, captured: dns.DNSFlow) -> None:
         capture = self._begin(captured)
         capture.request = records.dns_request_record(captured.request)
-        self.recorder.put({"kind": "flow_started", "flow": capture.record("started")})
+        self._put(capture, {"kind": "flow_started", "flow": capture.record("started")})
 
     def dns_response(self, captured: dns.DNSFlow) -> None:
         capture = self.captures.get(captured.id)
@@ -180,10 +192,25 @@ class Inspector:
         state.open_flows.add(captured.id)
         if run:
             self.who.look_for_process(captured.client_conn, run)
-        capture = self.captures[captured.id] = Capture(captured, state.listener, run or state.run, self.who)
+        capture = self.captures[captured.id] = self._capture(captured, state.listener, run or state.run)
         if isinstance(captured, tcp.TCPFlow | udp.UDPFlow):
             capture.of_raw_stream()
         return capture
+
+    def _capture(self, captured: flow.Flow, listener: Listener, run: str | None) -> Capture:
+        capture = Capture(captured, listener, run, self.who)
+        capture.masks = self.kept.of(self._project_of(run))
+        return capture
+
+    def _project_of(self, run: str | None) -> str | None:
+        project: str | None = self.sources.run_records.get(run or "", {}).get("project")
+        return project
+
+    def _new_body(self, capture: Capture) -> Sink:
+        return self.recorder.new_body(unwritten=capture.masks is not None)
+
+    def _put(self, capture: Capture, message: dict[str, Any]) -> None:
+        self.recorder.put(message if capture.masks is None else {**message, RULES: capture.masks})
 
     def _end_http(self, captured: http.HTTPFlow) -> None:
         capture = self.captures.get(captured.id)
@@ -192,7 +219,7 @@ class Inspector:
         capture.request = records.request_record(captured.request)
         response = captured.response
         if response is not None and capture.response_sink is None:
-            capture.response_sink = self.recorder.new_body()
+            capture.response_sink = self._new_body(capture)
         record = records_response(captured)
         if exchange := Exchange.of(captured):
             record = self._take_changes(capture, exchange, record)
@@ -207,15 +234,18 @@ class Inspector:
     ) -> records.Record | None:
         """Put what the client saw beside what the upstream saw; returns the upstream's answer."""
         capture.changes = exchange.changes or None
+        if capture.flow.error is not None:
+            capture.flow.error.msg = exchange.hidden(capture.flow.error.msg)
         if capture.request is not None:
             capture.request = exchange.without_secrets(capture.request)
+        response = exchange.without_secrets(response) if response is not None else None
         snapshot = capture.client_request or exchange.client_request
         if capture.request is not None:
             # Said again at the end of the request, when the snapshot had been taken.
             snapshot = snapshot | {"timestamp_end": capture.request["timestamp_end"]}
         capture.client_request = snapshot if snapshot != capture.request else None
         if exchange.client_body is not None:
-            sink = capture.client_bodies["request"] = self.recorder.new_body()
+            sink = capture.client_bodies["request"] = self._new_body(capture)
             sink.feed(exchange.client_body)
         if exchange.upstream_response is None or response is None:
             return response
@@ -223,9 +253,9 @@ class Inspector:
         times = {name: response[name] for name in ("timestamp_start", "timestamp_end")}
         if exchange.upstream_body is not None and capture.response_sink is not None:
             capture.response_sink.feed(exchange.upstream_body)
-            sink = capture.client_bodies["response"] = self.recorder.new_body()
+            sink = capture.client_bodies["response"] = self._new_body(capture)
             sink.feed(capture.flow.response.raw_content or b"")  # type: ignore[attr-defined]
-        return exchange.upstream_response | times
+        return exchange.without_secrets(exchange.upstream_response) | times
 
     def _end(self, capture: Capture, response: records.Record | None = None, hint: str | None = None) -> None:
         captured = capture.flow
@@ -239,7 +269,7 @@ class Inspector:
             capture.changes = {**(capture.changes or {}), "policy": policy}
         record = capture.record("error" if captured.error else "complete", response, hint)
         bodies = capture.finish_bodies()
-        self.recorder.put({"kind": "flow_ended", "flow": record, **bodies})
+        self._put(capture, {"kind": "flow_ended", "flow": record, **bodies})
         if isinstance(captured, http.HTTPFlow):
             # For mitmweb: the streams left mitmproxy's own messages empty.
             request_body = bodies["request_body"]
@@ -264,7 +294,8 @@ class Inspector:
         else:
             capture.message_bytes[message.from_client] += len(content)
         if not capture.opaque:
-            self.recorder.put(
+            self._put(
+                capture,
                 {
                     "kind": "message",
                     "flow_id": capture.flow.id,
@@ -273,7 +304,7 @@ class Inspector:
                     "type": kind,
                     "timestamp": message.timestamp,
                     "content": content,
-                }
+                },
             )
         capture.seq += 1
 
@@ -301,13 +332,13 @@ class Inspector:
         attempt = tcp.TCPFlow(client, server or connection.Server(address=None))
         if error:
             attempt.error = flow.Error(error)
-        capture = Capture(attempt, state.listener, state.run, self.who)
+        capture = self._capture(attempt, state.listener, state.run)
         capture.opaque = True
         host, port = (attempt.server_conn.address or client.sockname or ("", 0))[:2]
         capture.request = {"host": host, "port": port, "pretty_host": client.sni or host}
         record = capture.record("error" if error else "complete", hint=hint)
         record["type"] = "tls"
-        self.recorder.put({"kind": "flow_ended", "flow": record, "request_body": None, "response_body": None})
+        self._put(capture, {"kind": "flow_ended", "flow": record, "request_body": None, "response_body": None})
         self._told(record)
 
     def _attribute_by_credentials(self, captured: http.HTTPFlow) -> None:

@@ -47,7 +47,8 @@ class FactFinder:
             source=listener.kind,
             run=run,
             run_name=record.get("name"),
-            project=request.headers.get("x-ccinspect-project") or record.get("project"),
+            # What a run was started as comes first: rules and budgets hold for it, whatever its program says.
+            project=record.get("project") or request.headers.get("x-ccinspect-project"),
             session=request.headers.get("x-ccinspect-session"),
             tags=record.get("tags") or {},
             agent=agent.name if agent else None,
@@ -74,13 +75,17 @@ def read_body(request: http.Request) -> bytes:
     return raw if decoded.problem else decoded.data
 
 
-def apply_to(captured: http.HTTPFlow, out: Outgoing, client: Outgoing) -> None:
-    """Make the flow's request the one that goes out. What is as the client sent it stays as it is, byte for byte."""
+def apply_to(captured: http.HTTPFlow, out: Outgoing, client: Outgoing, *, by_name: bool = False) -> None:
+    """Make the flow's request the one that goes out. What is as the client sent it stays as it is, byte for byte.
+
+    With `by_name` the connection is made to the name that the request says, and not to where the client has connected:
+    of that we know nothing, and it must not get what the client does not have.
+    """
     request = captured.request
     data = request.data
     # Of a jailed client this is the address it connected to, and not the name it asked for.
     own = captured.metadata.setdefault(_ADDRESS, (data.scheme, data.host, data.port, data.authority))
-    if (out.scheme, out.host, out.port) == (client.scheme, client.host, client.port):
+    if (out.scheme, out.host, out.port) == (client.scheme, client.host, client.port) and not by_name:
         data.scheme, data.host, data.port, data.authority = own
     else:
         request.scheme = out.scheme
@@ -95,5 +100,8 @@ def apply_to(captured: http.HTTPFlow, out: Outgoing, client: Outgoing) -> None:
         request.data.content = out.body
         out.headers.remove("content-encoding", "transfer-encoding")
         out.headers.set("content-length", str(len(out.body)))
+    elif CLIENT_BODY in captured.metadata:
+        # An attempt before this one had changed it.
+        request.data.content = captured.metadata.pop(CLIENT_BODY)
     if out.headers.fields != request.headers.fields:
         request.headers = http.Headers(out.headers.fields)

@@ -75,11 +75,17 @@ def comes_from_a_program(request: http.Request) -> bool:
     """Whether no browser sent it for a page of somebody else."""
     if "sec-fetch-site" in request.headers and request.headers["sec-fetch-site"] not in ("none", "same-origin"):
         return False
-    origin = request.headers.get("origin")
-    if origin is not None and not is_loopback(urlsplit(origin).hostname or ""):
+    origin, host = request.headers.get("origin"), request.headers.get("host")
+    if origin is not None and not is_loopback(_name(origin)):
         return False
-    host = urlsplit(f"//{request.headers.get('host', '')}")
-    return not request.headers.get("host") or is_loopback(host.hostname or "")
+    return not host or is_loopback(_name(f"//{host}"))
+
+
+def _name(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
 
 
 def _json(status: int, value: dict[str, Any]) -> http.Response:

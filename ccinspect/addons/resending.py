@@ -23,7 +23,9 @@ from typing import Any, Protocol
 from mitmproxy import http
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.layers.http import GetHttpConnection, HttpStream, SendHttp
+from mitmproxy.proxy.layers.http import _http1 as h1
 from mitmproxy.proxy.layers.http import _http2 as h2
+from mitmproxy.proxy.layers.http._base import ReceiveHttp
 from mitmproxy.proxy.layers.http._events import (
     ErrorCode,
     RequestData,
@@ -77,6 +79,7 @@ def install() -> None:
     _retry_connecting()
     _hold_answers()
     _allow_second_request()
+    _fail_once()
 
 
 def _retries(stream: HttpStream) -> Retries | None:
@@ -90,7 +93,8 @@ def _retry_errors() -> None:
 
     def handle_or_send_again(self: HttpStream, event: RequestProtocolError | ResponseProtocolError) -> Commands:
         if _is_unanswered(self, event):
-            if _found_closed(self) and not getattr(self, "ccinspect_sent_again", False):
+            waiting = self.server_state == self.state_wait_for_response_headers
+            if waiting and _found_closed(self) and not getattr(self, "ccinspect_sent_again", False):
                 self.ccinspect_sent_again = True  # type: ignore[attr-defined]
                 yield from _send(self)
                 return
@@ -102,12 +106,15 @@ def _retry_errors() -> None:
 
 
 def _is_unanswered(stream: HttpStream, event: RequestProtocolError | ResponseProtocolError) -> bool:
-    """The request was sent whole, and the connection failed before any of an answer came."""
+    """The request was sent whole, and the connection failed before the client got any of an answer."""
     return (
         isinstance(event, ResponseProtocolError)
         and event.code in (ErrorCode.GENERIC_SERVER_ERROR, ErrorCode.CANCEL)
-        and stream.server_state == stream.state_wait_for_response_headers
         and stream.client_state == stream.state_done
+        and (
+            stream.server_state in (stream.state_wait_for_response_headers, stream.state_consume_response_body)
+            or isinstance(stream.server_state, _Held)
+        )
     )
 
 
@@ -198,6 +205,7 @@ class _Held:
 def _settled(stream: HttpStream, problem: str | None) -> Generator[commands.Command, Any, bool]:
     """Ask what to do about a failed attempt; True when that was done and nothing is left to do."""
     stream.flow.metadata[PROBLEM] = problem
+    stream.response_body_buf.clear()
     yield AttemptFailedHook(stream.flow)
     if (yield from stream.check_killed(True)):
         return True
@@ -238,3 +246,19 @@ def _allow_second_request() -> None:
         yield from handle_event(self, event)
 
     h2.Http2Client._handle_event = forget_first_request  # type: ignore[method-assign]
+
+
+def _fail_once() -> None:
+    handle_event = h1.Http1Client._handle_event
+
+    def handle_until_failure(self: h1.Http1Connection, event: events.Event) -> Commands:
+        # A connection with an answer that cannot be parsed is closed, which is told as an error once more; by then it
+        # would be taken for the failure of the next attempt.
+        for command in handle_event(self, event):
+            if isinstance(command, ReceiveHttp) and isinstance(command.event, ResponseProtocolError):
+                if getattr(self, "ccinspect_failed", False):
+                    continue
+                self.ccinspect_failed = True  # type: ignore[attr-defined]
+            yield command
+
+    h1.Http1Client._handle_event = handle_until_failure  # type: ignore[method-assign]

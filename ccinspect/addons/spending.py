@@ -17,8 +17,9 @@ from ccinspect.transform.answers import denied
 
 logger = logging.getLogger("ccinspect.budgets")
 
-# How long a call waits for the analysis of those before it.
-_SETTLE_SECONDS = 2.0
+# How long a call waits for the analysis of those before it. What is not known by then is not counted, so this is more
+# than the analyst needs to start on a busy machine.
+_SETTLE_SECONDS = 10.0
 
 
 class Spending:
@@ -32,8 +33,11 @@ class Spending:
         ledger: Ledger,
         settle: Callable[[float], Awaitable[object]],
         read: Callable[[Scope], Spent],
+        tell: Callable[[str | None, str], None],
     ) -> None:
-        """`settle` waits, so many seconds at most, until what has ended is analysed; `read` says what it came to."""
+        """`settle` waits, so many seconds at most, until what has ended is analysed; `read` says what it came to;
+        `tell` says a line to whoever started a run (None: nobody did)."""
+        self._tell = tell
         self.facts = facts
         self.ledger = ledger
         self._settle = settle
@@ -60,6 +64,9 @@ class Spending:
         captured.metadata[POLICY] = judgement.as_record()
         if judgement.kind == "warn":
             logger.warning("%s", judgement.message)
+            self._tell(facts.run, judgement.message)
             return
+        if judgement.scope is not None and self.ledger.is_first_refusal(judgement.scope, facts.run):
+            self._tell(facts.run, f"{judgement.message}; further model calls are refused")
         answer = denied(facts.dialect, 429, f"ccinspect: {judgement.message}")
         captured.response = http.Response.make(answer.status, answer.body, http.Headers(answer.headers.fields))

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from ccinspect.pipeline.message import Outgoing
 
+# Shorter ones stand in many a word.
+_SHORTEST = 4
+
 Signer = Callable[[Outgoing], None]
 """Puts a signature of the request, as it stands, into its headers. Raises SourceFailed."""
 
@@ -53,7 +56,8 @@ class Credential:
     def hidden_in(self, text: str) -> str:
         """`text` without the secrets, for records of headers whose names do not say that they hold one."""
         for secret in self.secrets:
-            text = text.replace(secret, "REDACTED")
+            if len(secret) >= _SHORTEST or text == secret:
+                text = text.replace(secret, "REDACTED")
         return text
 
     def as_record(self) -> dict[str, object]:

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from ccinspect.config import Config
 from ccinspect.hooks import BUILT_IN
+from ccinspect.hooks.defaults import with_defaults
 from ccinspect.paths import Paths
 from ccinspect.pipeline.loading import Library
 from ccinspect.pipeline.settings import HooksConfig
 from ccinspect.policy.egress import Egress
-from ccinspect.policy.settings import PolicyConfig
 from ccinspect.transform.destinations import Destinations
-from ccinspect.transform.settings import TransformRule, Upstream
+from ccinspect.transform.settings import TransformRule
 
 HOOKS_DIRECTORY = "hooks"
 """Of the configuration directory: a person's own hooks."""
 
 
 def hooks_of(config: Config) -> HooksConfig:
-    found: HooksConfig = getattr(config, "hooks", None) or HooksConfig()
-    return found
+    """All hooks that the daemon runs, those that nobody configured too."""
+    return with_defaults(config.hooks, config.redact)
 
 
 def library_of(paths: Paths) -> Library:
@@ -29,16 +28,14 @@ def library_of(paths: Paths) -> Library:
 
 
 def rules_of(config: Config) -> Sequence[TransformRule]:
-    found: Sequence[TransformRule] = getattr(config.inspector, "transforms", ())
-    return found
+    return config.inspector.transforms
 
 
 def destinations_of(config: Config) -> Destinations:
     """All providers, those of the settings over the built-in ones."""
-    entries: Mapping[str, Any] = config.providers
-    upstreams = {name: entry for name, entry in entries.items() if isinstance(entry, Upstream)}
+    entries = config.providers
     hosts = {name: entry.hosts[0] for name, entry in entries.items() if entry.hosts and _is_plain(entry.hosts[0])}
-    return Destinations(upstreams, hosts)
+    return Destinations(entries, hosts)
 
 
 def _is_plain(host: str) -> bool:
@@ -47,4 +44,4 @@ def _is_plain(host: str) -> bool:
 
 def egress_of(config: Config) -> Egress:
     """The egress rules of the settings. Raises ConfigError."""
-    return Egress.of(getattr(config, "policy", None) or PolicyConfig())
+    return Egress.of(config.policy)

@@ -35,10 +35,26 @@ def change_lines(changes: dict[str, Any] | None) -> Iterator[str]:
         severity = str(diagnostic.get("severity") or "")
         words = [severity, diagnostic.get("code"), diagnostic.get("path"), diagnostic.get("message")]
         yield _line("note", " ".join(_said(word) for word in words if word), _SEVERITIES.get(severity, ""))
-    known = {"hooks", "route", "credentials", "attempts", "policy", "diagnostics"}
+    stored = changes.get("stored")
+    for side, found in stored.items() if isinstance(stored, dict) else ():
+        yield _line("stored", f"{side}: {_masked(found)}", YELLOW)
+    known = {"stored", "hooks", "route", "credentials", "attempts", "policy", "diagnostics"}
     for name, value in changes.items():
         if name not in known and value:
             yield _line(name, _said(value))
+
+
+def _masked(found: Any) -> str:
+    """What the rules for what is kept found in one body or record."""
+    if not isinstance(found, dict):
+        return _said(found)
+    names: dict[str, int] = {}
+    for finding in _objects(found.get("findings")):
+        words = f"{_said(finding.get('name'))} {'noted' if finding.get('mode') == 'flag' else 'masked'}"
+        names[words] = names.get(words, 0) + 1
+    said = [f"{words} ({number})" if number > 1 else words for words, number in names.items()]
+    said += [f"not searched for {_said(rule)}" for rule in found.get("unsearched") or ()]
+    return ", ".join(said)
 
 
 def _hook(hook: dict[str, Any]) -> str:

@@ -127,7 +127,7 @@ def _no_url(url: str) -> CcinspectError:
 
 def _completed(config: Config, outgoing: Outgoing, facts: Facts, assumed: Assumed) -> Asked:
     """With what the address tells, and what was assumed."""
-    match = Providers(config.providers).match(
+    match = Providers(config.identities).match(
         outgoing.host, outgoing.path, port=outgoing.port, method=outgoing.method, headers=outgoing.headers.fields
     )
     spoken = recognise(outgoing.method, outgoing.path)

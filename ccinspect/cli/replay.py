@@ -23,6 +23,7 @@ from ccinspect.cli.sides import side
 from ccinspect.config import Config
 from ccinspect.control import protocol
 from ccinspect.control.client import ControlClient
+from ccinspect.daemon.secrets_at_start import resolve_secret
 from ccinspect.errors import CcinspectError, StoreError
 from ccinspect.identity.providers import Providers
 from ccinspect.store.query import StoreReader
@@ -61,21 +62,18 @@ def _succeeded(child: dict[str, Any]) -> bool:
 
 def _prepare(instance: Instance, config: Config, flow: str, wish: Wish) -> tuple[dict[str, Any], Replay]:
     settings = config.providers
-    known = frozenset(name for name, entry in settings.items() if getattr(entry, "auth", None) is not None)
+    known = frozenset(name for name, entry in settings.items() if entry.auth is not None)
     with open_store(instance) as store:
         record = store.get(flow)
         message = check_sendable(record, "client_request")
         body = b"".join(store.stream_body(record["id"], "client_request") or ())
     wish = Wish(wish.model, wish.provider, wish.assignments, known)
-    return record, replay_of(record, message, body, wish, Providers(settings), os.environ, _token(config))
+    return record, replay_of(record, message, body, wish, Providers(config.identities), os.environ, _token(config))
 
 
 def _token(config: Config) -> str | None:
-    """`proxy.token`, where one is set."""
-    proxy = getattr(config, "proxy", None)
-    token = getattr(proxy, "token", None)
-    secret = getattr(token, "get_secret_value", None)
-    return secret() if callable(secret) else token
+    """`proxy.token`, where one is set. Raises ConfigError when it cannot be read."""
+    return resolve_secret(config.proxy.token, "proxy.token")
 
 
 def _show(

@@ -13,7 +13,7 @@ from ccinspect.cli.gitinfo import git_info
 from ccinspect.cli.instance import Instance
 from ccinspect.cli.output import DIM, say
 from ccinspect.cli.run_options import RunOptions
-from ccinspect.cli.text import count
+from ccinspect.cli.text import clean, count
 from ccinspect.control import protocol
 from ccinspect.control.client import ControlClient
 from ccinspect.errors import CcinspectError, DaemonNotRunning, RunError
@@ -49,7 +49,7 @@ def execute(instance: Instance, options: RunOptions) -> int:
         answer = client.call(protocol.RUN_START, **describe(options, cwd, os.environ))
         status: int | None = None
         try:
-            status = _run_command(options, answer, os.environ, instance.paths.data_dir / "bundles")
+            status = _run_command(options, answer, os.environ, instance.paths.data_dir / "bundles", Notices(client))
         except RunError as error:
             status = error.exit_code
             raise
@@ -104,7 +104,30 @@ def describe(options: RunOptions, cwd: str, environ: Mapping[str, str]) -> dict[
     }
 
 
-def _run_command(options: RunOptions, answer: dict[str, Any], environ: Mapping[str, str], bundles: Path) -> int:
+class Notices:
+    """What the daemon has to say while a command runs, a line each."""
+
+    def __init__(self, client: ControlClient) -> None:
+        self._client = client
+
+    def fileno(self) -> int:
+        return self._client.fileno()
+
+    def hear(self) -> bool:
+        """Print what has come; False when nothing more will. A daemon that goes away does not stop the command."""
+        try:
+            heard = self._client.take_events()
+        except CcinspectError:
+            heard = None
+        for name, data in heard or ():
+            if name == protocol.NOTICE and isinstance(data, dict):
+                report(clean(str(data.get("text"))))
+        return heard is not None
+
+
+def _run_command(
+    options: RunOptions, answer: dict[str, Any], environ: Mapping[str, str], bundles: Path, notices: Notices
+) -> int:
     from ccinspect.jail.supervisor import run_jailed, run_plain
 
     command = list(options.command)
@@ -115,10 +138,11 @@ def _run_command(options: RunOptions, answer: dict[str, Any], environ: Mapping[s
         if options.keyless is not None:
             inner = _without_keys(options.keyless, answer["keyless"], inner)
         tunnel, settings = Tunnel.from_json(answer["tunnel"]), JailSettings.from_json(answer["jail"])
-        return run_jailed(command, tunnel, settings, Path(answer["ca_cert"]), inner, report=report)
+        ca_cert = Path(answer["ca_cert"])
+        return run_jailed(command, tunnel, settings, ca_cert, inner, report=report, watched=notices)
     if options.mode == "proxy":
         inner |= _trust(Path(answer["ca_cert"]), Path(answer["host_bundle"]), bundles, environ)
-    return run_plain(command, inner | answer["env"], report)
+    return run_plain(command, inner | answer["env"], report, watched=notices)
 
 
 def _without_keys(provider: str, told: dict[str, Any], environ: Mapping[str, str]) -> dict[str, str]:

@@ -22,6 +22,7 @@ class ControlClient:
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
         self._pending = bytearray()
+        self._heard: list[tuple[str, Any]] = []
         self._last_id = 0
 
     @classmethod
@@ -71,8 +72,7 @@ class ControlClient:
         self._last_id += 1
         self._send(protocol.encode(protocol.request(self._last_id, method, params)))
         answer = self._receive()
-        # The late answer of a call that timed out earlier.
-        while answer is not None and isinstance(answer.get("id"), int) and answer["id"] < self._last_id:
+        while answer is not None and self._is_something_else(answer):
             answer = self._receive()
         if answer is None:
             raise ControlError(f"the daemon went away before it answered `{method}`", "see why: ccinspect logs")
@@ -81,6 +81,32 @@ class ControlClient:
         if "error" in answer:
             raise protocol.error_from_json(answer["error"])
         return answer.get("result")
+
+    def take_events(self) -> list[tuple[str, Any]] | None:
+        """The `(event, data)` that have come by now, without waiting; None when the daemon went away.
+
+        For a connection that `fileno` says is readable, between calls. Raises ControlError for nonsense.
+        """
+        timeout = self._socket.gettimeout()
+        self._socket.settimeout(0)
+        gone = False
+        try:
+            while (message := self._receive()) is not None:
+                self._is_something_else(message)
+            gone = True
+        except BlockingIOError:
+            pass
+        finally:
+            self._socket.settimeout(timeout)
+        heard, self._heard = self._heard, []
+        return heard if heard or not gone else None
+
+    def _is_something_else(self, message: dict[str, Any]) -> bool:
+        """Whether a message is no answer to the last call: an event, or the late answer of one that timed out."""
+        if "event" in message and "id" not in message:
+            self._heard.append((str(message["event"]), message.get("data")))
+            return True
+        return isinstance(message.get("id"), int) and message["id"] < self._last_id
 
     def events(self, **params: Any) -> Iterator[tuple[str, Any]]:
         """Subscribe at once, then yield `(event, data)` without end; stops when the daemon goes away.

@@ -25,6 +25,9 @@ RELOAD: Final = "reload"
 REANALYSE: Final = "reanalyse"
 SHUTDOWN: Final = "shutdown"
 
+NOTICE: Final = "notice"
+"""Event on the connection that started a run: `{text}`, one line for whoever runs it."""
+
 MAX_LINE: Final = 16 * 1024 * 1024
 """Bytes; a longer line is a broken peer. A run's command line and environment are far below it."""
 

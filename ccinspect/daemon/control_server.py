@@ -9,6 +9,7 @@ import os
 import socket
 import struct
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +114,7 @@ class ControlServer:
                 if method == protocol.REANALYSE:
                     await self._reanalyse(writer, number, params)
                     return
-                answer = protocol.result(number, await self._call(method, params, started))
+                answer = protocol.result(number, await self._call(method, params, started, writer))
             except (ValueError, TypeError) as error:
                 answer = protocol.failure(number, ControlError(f"not a control message: {error}"))
             except CcinspectError as error:
@@ -124,13 +125,16 @@ class ControlServer:
             writer.write(protocol.encode(answer))
             await writer.drain()
 
-    async def _call(self, method: object, params: dict[str, Any], started: set[str]) -> Any:
+    async def _call(
+        self, method: object, params: dict[str, Any], started: set[str], writer: asyncio.StreamWriter
+    ) -> Any:
         match method:
             case protocol.STATUS:
                 return await self._status()
             case protocol.RUN_START:
                 answer = await self._runs.start(params)
                 started.add(answer["run_id"])
+                self._runs.live[answer["run_id"]].notify = partial(_notify, writer)
                 return answer
             case protocol.RUN_END:
                 run = str(params.get("run_id"))
@@ -189,6 +193,12 @@ class ControlServer:
         finally:
             hung_up.cancel()
             self._events.unsubscribe(queue)
+
+
+def _notify(writer: asyncio.StreamWriter, text: str) -> None:
+    """Tell whoever runs a command something, unless they are gone."""
+    if not writer.is_closing():
+        writer.write(protocol.encode(protocol.event(protocol.NOTICE, {"text": text})))
 
 
 def _peer_uid(writer: asyncio.StreamWriter) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from ccinspect.addons.change import Plan
+from ccinspect.addons.plan import Plan
 from ccinspect.auth.keyless import Fingerprint
 from ccinspect.config import Config
 from ccinspect.errors import ConfigError

@@ -56,6 +56,7 @@ from ccinspect.paths import Paths, make_private_dir
 from ccinspect.pipeline.message import Headers
 from ccinspect.policy.budgets import Ledger
 from ccinspect.policy.egress import Egress
+from ccinspect.policy.kept import KeptRules
 from ccinspect.store.options import StoreOptions
 from ccinspect.store.recorder import Recorder
 from ccinspect.transform.models import asker, listing, offers
@@ -64,6 +65,8 @@ logger = logging.getLogger("ccinspect.daemon")
 
 # How long a start waits for the recorder of a daemon that was killed to write what it had been given.
 _STORE_SECONDS = 5.0
+# Of Python's 5 ms, each of the proxy's system calls would cost it as much while a thread translates a large body.
+_SWITCH_SECONDS = 0.0005
 
 
 def serve(paths: Paths, config: Config) -> None:
@@ -73,6 +76,7 @@ def serve(paths: Paths, config: Config) -> None:
     """
     # Whatever mitmproxy or SQLite write is for this user only.
     os.umask(0o077)
+    sys.setswitchinterval(_SWITCH_SECONDS)
     for directory in (paths.data_dir, paths.ca_dir, paths.runtime_root, paths.runtime_dir):
         make_private_dir(directory)
     with _only_daemon(paths):
@@ -142,6 +146,7 @@ class Daemon:
         )
         self.egress = self._egress(config)
         self.plan = build_plan(config, self.surroundings, self.egress)
+        self.kept = KeptRules(config.redact)
 
     async def run(self, pipe: ReadyPipe) -> None:
         """Start, serve, stop."""
@@ -155,6 +160,7 @@ class Daemon:
                 keep_secrets=store.keep_secrets,
                 control_socket=str(self.paths.control_socket),
             ),
+            worker="ccinspect.policy.masking_worker",
         )
         try:
             with asyncio_utils.set_eager_task_factory():
@@ -183,7 +189,7 @@ class Daemon:
             analyst.publish(record)
 
         who = Who(self.sources)
-        recording = Inspector(recorder, self.sources, who, publish)
+        recording = Inspector(recorder, self.sources, who, publish, self.kept)
         facts = FactFinder(self.sources, self.providers)
         changes = Changes(facts, self.plan)
         guard = EgressGuard(self.sources, facts, self.egress)
@@ -193,7 +199,14 @@ class Daemon:
             await recorder.flush(seconds)
             await analyst.flush(seconds)
 
-        spending = Spending(facts, ledger, settle, partial(read_spent, self.paths.store_dir))
+        spending = Spending(
+            facts,
+            ledger,
+            settle,
+            partial(read_spent, self.paths.store_dir),
+            # Made below; nothing is spent before.
+            lambda run, text: runs.notify(run, text),
+        )
         own = OwnEndpoints(self.sources, self._health, partial(_models, changes), self.notifications.add)
         master.insert_addons(
             PlainHttp2(),
@@ -223,6 +236,7 @@ class Daemon:
             guard,
             ledger,
             lambda name: describe_key(name, latest, changes.plan),
+            self.kept,
         )
 
         async def status() -> dict[str, Any]:
@@ -237,6 +251,7 @@ class Daemon:
             facts.providers, guard.general = providers, egress
             ledger.budgets = tuple(entry.budget() for entry in changed.budgets)
             changes.use(plan)
+            self.kept.use(changed.redact)
             latest = changed
             analyst.reload(AnalysisOptions.from_config(changed))
             return {"providers": len(changed.providers), "prices": len(changed.prices)}

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ccinspect.addons.change import Plan
+from ccinspect.addons.plan import Plan
 from ccinspect.auth.permission import TOKEN_HEADER, refusal
 from ccinspect.auth.resolver import Credentials
 from ccinspect.config import Config
 from ccinspect.daemon.secrets_at_start import resolve_secret
 from ccinspect.errors import ConfigError
 from ccinspect.hooks import BUILT_IN
+from ccinspect.hooks.defaults import with_defaults
 from ccinspect.hooks.inject_auth import CredentialAccess
 from ccinspect.hooks.notifications import Notifications
 from ccinspect.hooks.policy import EgressRules
@@ -22,7 +23,6 @@ from ccinspect.pipeline.loading import Library
 from ccinspect.pipeline.message import Facts, Headers, Outgoing
 from ccinspect.pipeline.pipeline import Pipeline
 from ccinspect.pipeline.services import Services
-from ccinspect.pipeline.settings import HookEntry, HooksConfig
 from ccinspect.policy.egress import Egress
 from ccinspect.policy.secrets import Redactor
 from ccinspect.shapes.library import Library as Shapes
@@ -74,7 +74,7 @@ def build_plan(config: Config, around: Surroundings, general: Egress) -> Plan:
         around.notifications,
         Shapes(around.config_dir / "shapes"),
     )
-    hooks = _with_defaults(config.hooks, redactor)
+    hooks = with_defaults(config.hooks, config.redact)
     return Plan(
         Router(rules, destinations),
         credentials,
@@ -84,20 +84,6 @@ def build_plan(config: Config, around: Surroundings, general: Egress) -> Plan:
         configured_hooks=bool(config.hooks.inbound or config.hooks.outbound) or redactor.wants("upstream"),
         ports=around.ports,
         token=token,
-    )
-
-
-def _with_defaults(configured: HooksConfig, redactor: Redactor) -> HooksConfig:
-    """The hooks that are always there, before those of the configuration; a configured one stands in for its own."""
-    inbound = ["extract_session_id", "inject_mcp_notifications"]
-    outbound = ["redact"] if redactor.wants("upstream") else []
-
-    def merged(defaults: list[str], own: list[HookEntry]) -> list[HookEntry]:
-        named = {entry.hook for entry in (*configured.inbound, *configured.outbound)}
-        return [*(HookEntry(hook=name) for name in defaults if name not in named), *own]
-
-    return configured.model_copy(
-        update={"inbound": merged(inbound, configured.inbound), "outbound": merged(outbound, configured.outbound)}
     )
 
 

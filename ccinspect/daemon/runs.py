@@ -20,7 +20,8 @@ from ccinspect.daemon.listeners import Listeners
 from ccinspect.errors import ControlError
 from ccinspect.paths import Paths
 from ccinspect.policy.budgets import Ledger
-from ccinspect.store.recorder import Recorder
+from ccinspect.policy.kept import KeptRules
+from ccinspect.store.recorder import RULES, Recorder
 
 logger = logging.getLogger("ccinspect.runs")
 
@@ -35,6 +36,8 @@ class Run:
 
     record: dict[str, Any]
     listeners: list[tuple[str, int]] = field(default_factory=list)
+    notify: Callable[[str], None] | None = None
+    """Tells whoever started it something."""
 
     @property
     def id(self) -> str:
@@ -57,7 +60,9 @@ class Runs:
         guard: EgressGuard,
         ledger: Ledger,
         keyless: Callable[[str], Awaitable[dict[str, Any]]],
+        kept: KeptRules,
     ) -> None:
+        self._kept = kept
         self._config = config
         self._paths = paths
         self._sources = sources
@@ -112,7 +117,10 @@ class Runs:
         self._sources.run_records[run_id] = record
         if isinstance(record["pid"], int):
             self._sources.supervisors[run_id] = record["pid"]
-        self._recorder.put({"kind": "run_started", "run": record})
+        message: dict[str, Any] = {"kind": "run_started", "run": record}
+        if masks := self._kept.of(record["project"]):
+            message[RULES] = masks
+        self._recorder.put(message)
         logger.info("run %s started (%s)", run_id, mode)
         return answer
 
@@ -135,6 +143,12 @@ class Runs:
             logger.info("run %s ended (%s)", run_id, "killed" if exit_code is None else f"exit code {exit_code}")
         await self._recorder.flush(FLUSH_SECONDS)
         return {"flows": self._take_count(run_id)}
+
+    def notify(self, run_id: str | None, text: str) -> None:
+        """Say one line on the terminal of a live run."""
+        run = self.live.get(run_id or "")
+        if run is not None and run.notify is not None:
+            run.notify(text)
 
     async def end_all(self) -> None:
         for run_id in list(self.live):

@@ -33,6 +33,16 @@ _KILL_ROUNDS = 100
 _REMOVED = ("CCINSPECT_", "ANTHROPIC_", "OPENAI_", "CLAUDE_CODE_")
 _PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
+# Holds for no request but that of the last act.
+_RULE = {
+    "match_provider": "^anthropic$",
+    "match_model": "opus",
+    "action": "transform",
+    "dest_provider": "openai",
+    "dest_model": "gpt-5",
+}
+_KEY = "sk-proj-demo-not-a-real-key-0005"
+
 _NEXT = """
 That was all it takes. For real:
 
@@ -40,6 +50,7 @@ That was all it takes. For real:
   ccinspect flows list                    what it sent; `flows show ID` for one, `flows tail` to watch
   ccinspect report --by mcp-server        where the tokens go: also by model, project, tool, day, host
   ccinspect flows dump -o capture.har     for the developer tools of a browser
+  ccinspect check URL                     what rules, credentials and policy would do to a request
   ccinspect status                        where the daemon listens, and mitmweb's address
   ccinspect namespace doctor              what the jail can do on this machine
 
@@ -75,7 +86,7 @@ def run_demo() -> int:
         mode = _choose_mode(stage)
         failed = [command for command in _clients() if not _run_client(stage, mode, command)]
         _say(f"\n{len(provider.requests)} requests reached the provider. What ccinspect recorded:\n")
-        shown = stage.call("flows", "list").returncode == 0 and _show_calls(stage)
+        shown = stage.call("flows", "list").returncode == 0 and _show_calls(stage) and _show_change(stage, mode)
     if failed or not shown:
         _say("\nNot all of this went well: see above.")
         return 1
@@ -135,8 +146,9 @@ def _write_settings(paths: Paths, provider: Provider, directory: Path) -> None:
         "connect_to": provider.connect_to(),
     }
     paths.config_dir.mkdir()
+    settings = {"inspector": inspector | {"transforms": [_RULE]}, "providers": {"openai": {"auth": f"echo {_KEY}"}}}
     # JSON is YAML.
-    paths.config_file.write_text(json.dumps({"inspector": inspector}, indent=2))
+    paths.config_file.write_text(json.dumps(settings, indent=2))
 
 
 @contextmanager
@@ -215,6 +227,19 @@ def _show_calls(stage: _Stage) -> bool:
         if stage.call(*command).returncode:
             return False
     return True
+
+
+def _show_change(stage: _Stage, mode: str) -> bool:
+    """Send a client's request elsewhere without its knowing, and show what was changed."""
+    _say("\nThe settings of this demonstration have a credential and a rule:\n")
+    _say(f"  providers:\n    openai: {{auth: {json.dumps(f'echo {_KEY[:12]}...')}}}")
+    rule = "\n        ".join(f"{key}: {value}" for key, value in _RULE.items())
+    _say(f"  inspector:\n    transforms:\n      - {rule}")
+    _say("\nSo a client that holds no key, only the name of one, asks Anthropic and is answered by OpenAI:")
+    if not _run_client(stage, mode, [sys.executable, "-P", str(_CLIENTS / "without_key.py")]):
+        return False
+    _say("\n$ ccinspect flows compare\n")
+    return stage.call("flows", "compare").returncode == 0
 
 
 def _clients() -> Iterator[list[str]]:

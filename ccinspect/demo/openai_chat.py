@@ -24,7 +24,11 @@ def parse(body: Mapping[str, Any]) -> Ask:
     functions = [tool["function"] for tool in body.get("tools") or [] if isinstance(tool.get("function"), dict)]
     said = [message for message in messages if message.get("role") in ("user", "tool")]
     choice = body.get("tool_choice")
-    forced = choice["function"]["name"] if isinstance(choice, dict) else None
+    if isinstance(choice, dict) and choice.get("type") == "allowed_tools":
+        allowed = choice["allowed_tools"]
+        forced = allowed["tools"][0]["function"]["name"] if allowed["mode"] == "required" else None
+    else:
+        forced = choice["function"]["name"] if isinstance(choice, dict) else None
     if choice == "required" and functions:
         forced = functions[0]["name"]
     return Ask(

@@ -23,7 +23,10 @@ def parse(body: Mapping[str, Any]) -> Ask:
     tools = list(_offered(body, items))
     said = [item for item in items if item.get("role") == "user" or item.get("type") in _RESULTS]
     choice = body.get("tool_choice")
-    forced = choice.get("name") if isinstance(choice, dict) else None
+    if isinstance(choice, dict) and choice.get("type") == "allowed_tools":
+        forced = choice["tools"][0]["name"] if choice["mode"] == "required" else None
+    else:
+        forced = choice.get("name") if isinstance(choice, dict) else None
     if choice == "required" and tools:
         forced = tools[0][1]["name"]
     return Ask(

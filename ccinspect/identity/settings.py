@@ -35,6 +35,7 @@ def _known_dialect(name: str) -> str:
     return name
 
 
+ProviderName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 _Some = Annotated[tuple[str, ...], Field(max_length=10)]
 Expression = Annotated[_Some, BeforeValidator(_as_tuple), AfterValidator(_compile)]
 """A jq expression, or a list of which the first that finds something counts."""

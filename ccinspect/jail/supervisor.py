@@ -25,7 +25,7 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ccinspect import errors
 from ccinspect.errors import CcinspectError, JailUnavailable
@@ -44,6 +44,16 @@ from ccinspect.jail.uplink import Uplink
 
 Report = Callable[[str], None]
 
+
+class Watched(Protocol):
+    """Something that is listened to while the command runs."""
+
+    def fileno(self) -> int: ...
+
+    def hear(self) -> bool:
+        """Called when it is readable; whether there may be more to hear later."""
+
+
 _ENDING_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT})
 # A warden that was killed leaves us its status only, not the command's.
 _WARDEN_LOST = 128 + signal.SIGKILL
@@ -58,11 +68,13 @@ def run_jailed(
     cwd: Path | None = None,
     *,
     report: Report,
+    watched: Watched | None = None,
 ) -> int:
     """Run a command in a jail whose only way out is `tunnel`; returns its exit status as a shell gives it.
 
     `ca_cert` is the daemon's certificate (PEM); its directory is covered inside. `report` gets one line of text for
-    each thing the user should know while the command runs. Call from the main thread of a process with no other.
+    each thing the user should know while the command runs; `watched` is heard in the meantime.
+    Call from the main thread of a process with no other.
     Raises JailUnavailable, CommandNotFound, CommandNotRunnable, RunError.
     """
     inner, proxies = without_proxies(environ)
@@ -71,15 +83,21 @@ def run_jailed(
         report(f"{', '.join(sorted(proxies))} not set inside: the tunnel takes the place of a proxy")
     kind = uplink.choose(settings.uplink)
     request = JailRequest(tunnel, settings, ca_cert, inner, kind.gateway)
-    return _Supervisor(found, request, kind, report).run()
+    return _Supervisor(found, request, kind, report, watched).run()
 
 
-def run_plain(command: Sequence[str], environ: dict[str, str], report: Report, cwd: Path | None = None) -> int:
+def run_plain(
+    command: Sequence[str],
+    environ: dict[str, str],
+    report: Report,
+    cwd: Path | None = None,
+    watched: Watched | None = None,
+) -> int:
     """Run a command without a jail, with the same treatment of terminal, signals and exit status.
 
     Raises CommandNotFound, CommandNotRunnable, RunError.
     """
-    return _Supervisor(resolve(command, dict(environ), cwd), None, None, report).run()
+    return _Supervisor(resolve(command, dict(environ), cwd), None, None, report, watched).run()
 
 
 class _Interrupted(Exception):
@@ -92,7 +110,15 @@ class _Interrupted(Exception):
 class _Supervisor:
     """One run, from the fork of the warden to the end of everything."""
 
-    def __init__(self, wanted: Command, request: JailRequest | None, kind: Uplink | None, report: Report) -> None:
+    def __init__(
+        self,
+        wanted: Command,
+        request: JailRequest | None,
+        kind: Uplink | None,
+        report: Report,
+        watched: Watched | None,
+    ) -> None:
+        self._watched = watched
         self._wanted = wanted
         self._request = request
         self._kind = kind
@@ -188,6 +214,8 @@ class _Supervisor:
         """Serve until the command has ended."""
         self._selector.register(self._channel, selectors.EVENT_READ, lambda _mask: self._on_message())
         self._selector.register(signals, selectors.EVENT_READ, lambda _mask: self._on_signals(signals))
+        if self._watched is not None:
+            self._selector.register(self._watched, selectors.EVENT_READ, lambda _mask: self._hear())
         next_look = time.monotonic()
         while self._exit is None:
             timeout = max(0.0, next_look - time.monotonic()) if self._bridge else None
@@ -198,6 +226,10 @@ class _Supervisor:
             if self._bridge and time.monotonic() >= next_look:
                 next_look = time.monotonic() + INSIDE_INTERVAL
                 self._bridge.look()
+
+    def _hear(self) -> None:
+        if self._watched is not None and not self._watched.hear():
+            self._selector.unregister(self._watched)
 
     def _on_message(self) -> None:
         message, fds = self._channel.receive()

@@ -17,7 +17,6 @@ class Facts:
     source: str
     """`reverse`, `proxy` or `wireguard`."""
     run: str | None = None
-    run_name: str | None = None
     project: str | None = None
     session: str | None = None
     tags: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
@@ -29,6 +28,7 @@ class Facts:
     """What the client speaks; None where this is no model call that we can read."""
     kind: str | None = None
     """`generate`, `count_tokens`, ... as in `wire.model.Request.kind`."""
+    run_name: str | None = None
 
 
 class Headers:

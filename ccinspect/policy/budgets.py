@@ -8,7 +8,7 @@ tokens only, and it is said that they do.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Literal
@@ -159,6 +159,7 @@ class Ledger:
     _allowed: dict[Scope, int] = field(default_factory=dict)
     _warned: set[Scope] = field(default_factory=set)
     _noted: set[Scope] = field(default_factory=set)
+    _refused: set[tuple[Scope, str | None]] = field(default_factory=set)
 
     @property
     def active(self) -> bool:
@@ -172,6 +173,7 @@ class Ledger:
     def end_run(self, run: str) -> None:
         self._runs.pop(run, None)
         self._forget([scope for scope in self._spent if scope.run == run])
+        self._refused = {refused for refused in self._refused if refused[1] != run}
 
     def scopes(self, facts: Facts, now: datetime.datetime, run_name: str | None = None) -> list[Scope]:
         """What a call of this flow is counted for."""
@@ -217,6 +219,13 @@ class Ledger:
         """Somebody agreed: the same amount once more, with a warning before its end."""
         self._allowed[scope] = self._allowed.get(scope, 0) + 1
         self._warned.discard(scope)
+        self._refused = {refused for refused in self._refused if refused[0] != scope}
+
+    def is_first_refusal(self, scope: Scope, run: str | None) -> bool:
+        """Whether a run is refused something for the first time because of this limit: an agent tries many times."""
+        first = (scope, run) not in self._refused
+        self._refused.add((scope, run))
+        return first
 
     def _is_news(self, scope: Scope) -> bool:
         limit, spent = self.limit(scope), self._spent[scope]
@@ -227,9 +236,11 @@ class Ledger:
         told.add(scope)
         return True
 
-    def _forget(self, scopes: Iterable[Scope]) -> None:
+    def _forget(self, scopes: Collection[Scope]) -> None:
         for scope in scopes:
             self._spent.pop(scope, None)
             self._allowed.pop(scope, None)
             self._warned.discard(scope)
             self._noted.discard(scope)
+        gone = set(scopes)
+        self._refused = {refused for refused in self._refused if refused[0] not in gone}

@@ -17,7 +17,6 @@ import regex
 from ccinspect.errors import ConfigError
 from ccinspect.pipeline.message import Facts, Outgoing
 from ccinspect.policy.known_secrets import known_shapes
-from ccinspect.policy.rules import Wildcards
 from ccinspect.policy.settings import RedactConfig
 from ccinspect.policy.strings import Texts, paths
 
@@ -77,10 +76,6 @@ class _Rule:
     """(index of the piece, place in it) for all that fits, until the deadline. Raises TimeoutError."""
     ignore: tuple[regex.Pattern[str], ...]
 
-    def holds_for(self, project: str | None) -> bool:
-        wanted = self.config.projects
-        return not wanted or (project is not None and any(Wildcards.of(name).fits(project) for name in wanted))
-
 
 class Redactor:
     """The rules of `redact`, ready to be used. Raises ConfigError for a pattern that cannot be compiled."""
@@ -91,12 +86,13 @@ class Redactor:
     def wants(self, where: Where, facts: Facts | None = None) -> bool:
         """Whether a body of this flow is to be looked at; `facts` None asks for any flow."""
         return any(
-            rule.config.where == where and (facts is None or rule.holds_for(facts.project)) for rule in self._rules
+            rule.config.where == where and (facts is None or rule.config.holds_for(facts.project))
+            for rule in self._rules
         )
 
     def redact(self, body: bytes, where: Where, project: str | None = None) -> Redaction:
         """Search a body (without content encoding) and take out what is to be masked. Never raises."""
-        rules = [rule for rule in self._rules if rule.config.where == where and rule.holds_for(project)]
+        rules = [rule for rule in self._rules if rule.config.where == where and rule.config.holds_for(project)]
         if not rules or not body:
             return Redaction(body)
         deadline = time.monotonic() + min(SECONDS + SECONDS_PER_MB * len(body) / 1e6, MAX_SECONDS)

@@ -103,7 +103,9 @@ class BudgetConfig(_Block):
         None, description="Tokens, read and written ones together: `500k`, `2M`."
     )
     on_exceed: Literal["deny", "ask"] = Field(
-        "deny", description="`deny`: answer further model calls with a rate-limit error; `ask` on the run's terminal."
+        "deny",
+        description="`deny`: answer further model calls with a rate-limit error; `ask`: the same, for nobody is asked "
+        "yet.",
     )
 
     @model_validator(mode="after")
@@ -148,3 +150,9 @@ class RedactConfig(_Block):
         if self.where == "store" and self.mode == "stop":
             raise ValueError("`stop` is for requests on their way out: with `where: store` use `mask` or `flag`")
         return self
+
+    def holds_for(self, project: str | None) -> bool:
+        """Whether it is for the flows of a project."""
+        if not self.projects:
+            return True
+        return project is not None and any(rules.Wildcards.of(name).fits(project) for name in self.projects)

@@ -7,6 +7,7 @@ cannot be kept is counted, said once in the log, and shown by `stats`.
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import logging
 import math
@@ -29,7 +30,7 @@ from ccinspect.errors import ControlError, StoreUnavailable
 from ccinspect.store.journal import JournalWriter
 from ccinspect.store.options import StoreOptions
 from ccinspect.store.schema import SPOOL
-from ccinspect.store.spool import IN_MEMORY, BodySink, CountingSink, SpoolArea
+from ccinspect.store.spool import IN_MEMORY, TOO_LONG, BodySink, CountingSink, MemorySink, SpoolArea
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,10 @@ log = logging.getLogger(__name__)
 PENDING_BYTES = 32 << 20
 # So many new workers in a row that committed nothing, and no more are started.
 MAX_RESTARTS = 5
+# The module that is the recorder's process.
+WORKER = "ccinspect.store.worker"
+# A message with this key is to be masked by the worker before it is written.
+RULES = "redact"
 _RETRY_SECONDS = 0.02
 _BODY_FIELDS = ("request_body", "response_body", "client_request_body", "client_response_body", "content")
 
@@ -52,7 +57,10 @@ class _Asked:
 class Recorder:
     """Made by `start`. All methods belong to the thread of the event loop that ran then."""
 
-    def __init__(self, store_dir: Path, options: StoreOptions, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, store_dir: Path, options: StoreOptions, loop: asyncio.AbstractEventLoop, worker: str = WORKER
+    ) -> None:
+        self._worker = worker
         self._store_dir = store_dir
         self._options = options
         self._loop = loop
@@ -78,12 +86,13 @@ class Recorder:
         self._told = False
 
     @classmethod
-    def start(cls, store_dir: Path, options: StoreOptions) -> Recorder:
+    def start(cls, store_dir: Path, options: StoreOptions, worker: str = WORKER) -> Recorder:
         """Start the recorder's process. Returns at once; `ready` tells when it can work.
 
+        `worker` is the module to run: `store.worker`, or one that prepares messages before they are written.
         Must be called in a running event loop. Raises StoreUnavailable when no process can be started.
         """
-        recorder = cls(store_dir, options, asyncio.get_running_loop())
+        recorder = cls(store_dir, options, asyncio.get_running_loop(), worker)
         try:
             recorder._spawn()
         except OSError as error:
@@ -117,9 +126,11 @@ class Recorder:
             self._packer.reset()
             self._lose_record(message, f"a record could not be handed over: {type(error).__name__}")
 
-    def new_body(self) -> BodySink:
-        """A place to gather one body in."""
-        return BodySink(self._spool) if self._options.keeps_bodies else CountingSink(self._spool)
+    def new_body(self, unwritten: bool = False) -> BodySink:
+        """A place to gather one body in; with `unwritten` it is in no file before the recorder's process has it."""
+        if not self._options.keeps_bodies:
+            return CountingSink(self._spool)
+        return MemorySink(self._spool) if unwritten else BodySink(self._spool)
 
     async def flush(self, timeout: float = 10.0) -> bool:  # noqa: ASYNC109
         """Wait until everything put so far can be read from the store; False when that takes longer."""
@@ -200,7 +211,10 @@ class Recorder:
         return self._earlier_losses[name] + self._worker_losses[name]
 
     def _light(self, message: dict[str, Any]) -> dict[str, Any]:
-        """The message with large bodies in files, and with none at all if none are to be kept."""
+        """The message with large bodies in files, and with none at all if none are to be kept.
+
+        Bodies of one that is to be masked stay in it: files are on the disk.
+        """
         crowded = self._journal.pending > PENDING_BYTES
         light = message
         for field in _BODY_FIELDS:
@@ -211,6 +225,10 @@ class Recorder:
                 light = {**light, field: None}
                 if field == "content":
                     light["size"] = len(body)
+            elif RULES in message:
+                if crowded and body:
+                    self._spool.lose(OSError(errno.ENOBUFS, TOO_LONG))
+                    light = {**light, field: {"lost": True, "size": len(body)}}
             elif len(body) > IN_MEMORY or (crowded and body):
                 light = {**light, field: self._spool.write(bytes(body))}
         return light
@@ -256,7 +274,7 @@ class Recorder:
         try:
             # -P: the directory we were started in must not lend the recorder a module.
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "ccinspect.store.worker", json.dumps(setup)],
+                [sys.executable, "-P", "-m", self._worker, json.dumps(setup)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from itertools import count
 from pathlib import Path
@@ -13,6 +14,11 @@ from typing import Any
 IN_MEMORY = 128 << 10
 # All bodies together that are being gathered in memory; beyond, files are used from the first byte.
 ALL_IN_MEMORY = 16 << 20
+# The same bounds for bodies that may not touch the disk as they are.
+LONGEST_UNWRITTEN = 32 << 20
+ALL_UNWRITTEN = 128 << 20
+
+TOO_LONG = "too long to be held in memory until the rules of `redact` were followed"
 
 Body = bytes | dict[str, Any] | None
 
@@ -57,6 +63,8 @@ class SpoolArea:
 class BodySink:
     """Takes one body. Never raises: a body that cannot be kept is counted, and the traffic goes on."""
 
+    _together = ALL_IN_MEMORY
+
     def __init__(self, area: SpoolArea, in_memory: int = IN_MEMORY) -> None:
         self._area = area
         self._limit = in_memory
@@ -77,7 +85,7 @@ class BodySink:
             self._chunks.append(chunk)
             self._held += size
             self._area.in_memory += size
-            if self._held > self._limit or self._area.in_memory > ALL_IN_MEMORY:
+            if self._held > self._limit or self._area.in_memory > self._together:
                 self._spill()
 
     def finish(self) -> Body:
@@ -137,6 +145,18 @@ class BodySink:
             with contextlib.suppress(OSError):
                 self._path.unlink()
             self._path = None
+
+
+class MemorySink(BodySink):
+    """For a body that something is still to be taken out of: never in a file; lost where it is too long for memory."""
+
+    _together = ALL_UNWRITTEN
+
+    def __init__(self, area: SpoolArea) -> None:
+        super().__init__(area, in_memory=LONGEST_UNWRITTEN)
+
+    def _spill(self) -> None:
+        self._fail(OSError(errno.EFBIG, TOO_LONG))
 
 
 class CountingSink(BodySink):

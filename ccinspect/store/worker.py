@@ -21,6 +21,7 @@ import socket
 import sys
 import time
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from select import POLLIN, POLLOUT, poll
 from typing import Any
@@ -32,6 +33,7 @@ from ccinspect.errors import CcinspectError, StoreUnavailable
 from ccinspect.store import journal
 from ccinspect.store.database import Database, claim_spool
 from ccinspect.store.journal import JournalReader
+from ccinspect.store.losses import Losses
 from ccinspect.store.options import StoreOptions
 
 BATCH_MESSAGES = 256
@@ -43,11 +45,16 @@ GATHER_SECONDS = 0.02
 MAINTENANCE_SECONDS = 300.0
 
 
+Prepare = Callable[[dict[str, Any], Losses], dict[str, Any]]
+"""What is done to a message before it is written. What raises loses the message."""
+
+
 class Worker:
     """The loop between the socket and the database."""
 
-    def __init__(self, channel: socket.socket, database: Database) -> None:
+    def __init__(self, channel: socket.socket, database: Database, prepare: Prepare | None = None) -> None:
         self._channel = channel
+        self._prepare = prepare
         channel.setblocking(False)
         self._database = database
         self._journal = JournalReader()
@@ -158,6 +165,12 @@ class Worker:
                 continue
             if kind in ("flush", "command"):
                 return batch, [message]
+            if self._prepare is not None:
+                try:
+                    message = self._prepare(message, self._database.losses)
+                except Exception as error:  # it may hold what must not be written
+                    self._database.losses.lose_record(f"a record could not be masked: {type(error).__name__}")
+                    continue
             batch.append(message)
             size += len(frame) + _spooled(message)
             if len(batch) >= BATCH_MESSAGES or size >= BATCH_BYTES or time.monotonic() > until:
@@ -205,7 +218,7 @@ def _limit_itself() -> None:
         os.nice(5)  # the proxy goes first
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str], prepare: Prepare | None = None) -> int:
     """Run the worker that `arguments` describe; the exit code is 0 when all was committed."""
     _limit_itself()
     setup = json.loads(arguments[0])
@@ -222,7 +235,7 @@ def main(arguments: list[str]) -> int:
             channel.send(msgpack.packb({"failed": {"message": failure.message, "hint": failure.hint}}))
         return 3
     try:
-        Worker(channel, database).run()
+        Worker(channel, database, prepare).run()
     finally:
         database.close()
         channel.close()

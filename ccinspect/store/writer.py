@@ -164,6 +164,8 @@ class FlowWriter:
         if not body or not self._keeps_bodies:
             return None
         if isinstance(body, dict):
+            if body.get("lost"):
+                return None
             return FileSource(Path(body["spool"]), body["size"])
         return MemorySource(bytes(body))
 
@@ -174,21 +176,23 @@ class FlowWriter:
         flow = self._db.execute("SELECT id FROM flows WHERE uuid = ?", (uuid,)).fetchone()
         if flow is None:
             return  # removed while it was going on
-        source = self._source(message.get("content"))
-        size = source.size if source else message.get("size") or 0
+        content = message.get("content")
+        source = self._source(content)
+        told = content.get("size") if isinstance(content, dict) else message.get("size")
+        size = source.size if source else told or 0
         row = (flow[0], message["seq"], int(message["from_client"]), message["type"], message["timestamp"], size)
         added = self._db.execute("INSERT OR IGNORE INTO messages VALUES (?, ?, ?, ?, ?, ?, NULL, NULL)", row).rowcount
         if not added or source is None:
             return
-        content = body = None
+        packed = body = None
         if source.size <= INLINE_MESSAGE:
             with source.open() as file:
-                content = bodies.pack_data(self._compressor, file.read())
+                packed = bodies.pack_data(self._compressor, file.read())
         else:
             body = self.bodies.acquire(self.bodies.prepare(source, comes_again=True))
         self._db.execute(
             "UPDATE messages SET content = ?, body = ? WHERE flow = ? AND seq = ?",
-            (content, body, flow[0], message["seq"]),
+            (packed, body, flow[0], message["seq"]),
         )
 
     def _run_started(self, run: Record) -> None:

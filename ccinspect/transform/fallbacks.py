@@ -97,6 +97,15 @@ class Attempts:
             self._here = 0
         return verdict
 
+    def skip(self, error: str) -> NextTarget | GiveUp:
+        """Decide when the target just given cannot be used at all; `error` says why."""
+        elapsed = max(0.0, self._clock() - self._started)
+        verdict = self._move(error)
+        self.failed.append(Attempt(self.provider, self.model, None, error, None, elapsed, verdict))
+        if isinstance(verdict, NextTarget):
+            self.provider, self.model = verdict.provider, verdict.model
+        return verdict
+
     def _verdict(self, retry_after: float | None, elapsed: float) -> Verdict:
         settings = self.settings
         if retry_after is not None and retry_after > settings.give_up_after:
@@ -109,7 +118,7 @@ class Attempts:
             return self._move(f"{settings.budget:g} s are used up")
         return Retry(delay)
 
-    def _move(self, reason: str) -> Verdict:
+    def _move(self, reason: str) -> NextTarget | GiveUp:
         if not self._left:
             return GiveUp(reason)
         target: FallbackTarget = self._left.pop(0)

@@ -12,8 +12,8 @@ from ccinspect.transform.headers import request_headers
 from ccinspect.transform.needs import ClientNeeds, is_enveloped, needs_of
 from ccinspect.transform.redirect import addressed, for_vertex, redirect_request
 from ccinspect.transform.toolnames import adapt_tools
-from ccinspect.wire.jsontext import as_object, dump
-from ccinspect.wire.model import Diagnostic, ErrorKind, JsonObject, Request
+from ccinspect.wire.jsontext import as_list, as_object, dump
+from ccinspect.wire.model import Diagnostic, ErrorKind, Json, JsonObject, Request
 from ccinspect.wire.registry import DIALECTS
 
 _KINDS = {"count_tokens": "counting tokens", "batch": "batches", "embeddings": "embeddings"}
@@ -137,6 +137,7 @@ def _adapted(body: JsonObject, request: Request, destination: Destination) -> tu
         for message in body["messages"]:
             if message.get("role") == "developer":
                 message["role"] = "system"
+        notes += _without_allowed_tools(body, request)
     if destination.strict_fields:
         if "seed" in body:
             body["random_seed"] = body.pop("seed")
@@ -147,3 +148,18 @@ def _adapted(body: JsonObject, request: Request, destination: Destination) -> tu
                     Diagnostic("warning", "parameter_dropped", message, (name,), request.dialect, "openai_chat")
                 )
     return body, notes
+
+
+def _without_allowed_tools(body: JsonObject, request: Request) -> list[Diagnostic]:
+    """Name no allowed tools: only OpenAI knows that. Others are told of these tools alone, which means the same."""
+    choice = request.tool_choice
+    if choice is None or not choice.names or choice.mode == "tool":
+        return []
+    body["tool_choice"] = choice.mode
+    tools = [as_object(tool) for tool in as_list(body.get("tools"))]
+    told: list[Json] = [tool for tool in tools if as_object(tool.get("function")).get("name") in choice.names]
+    if not told or len(told) == len(tools):
+        return []
+    body["tools"] = told
+    message = "tools that the request does not allow to be called are left out"
+    return [Diagnostic("info", "tools_left_out", message, ("tools",), request.dialect, "openai_chat")]

@@ -5,6 +5,7 @@ A few kilobytes can unpack to gigabytes, so every decoder stops at `limit` bytes
 
 from __future__ import annotations
 
+import gzip
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ _ZSTD_PIECE = 1024
 _ZSTD_WINDOW = 1 << 27
 # What a decoder makes of the piece in which it finds broken data is lost, so pieces are small.
 _PIECE = 4096
+_PLAIN = ("", "identity", "none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class StreamDecompressor:
         self._room = limit
         self._limit = limit
         names = [name.strip().lower() for name in content_encoding.split(",")]
-        names = [name for name in names if name not in ("", "identity", "none")]
+        names = [name for name in names if name not in _PLAIN]
         self._layers: list[_Layer] = []
         if len(names) > MAX_LAYERS:
             self.problem = f"more than {MAX_LAYERS} content encodings"
@@ -84,6 +86,22 @@ def decode_body(body: bytes, content_encoding: str, limit: int = MAX_OUTPUT) -> 
     data = decompressor.feed(body)
     decompressor.close()
     return Decoded(data, decompressor.problem)
+
+
+def encode_body(data: bytes, content_encoding: str) -> bytes:
+    """Apply a content encoding that `decode_body` knows; several are applied from the first to the last.
+
+    Raises ValueError for an unknown one.
+    """
+    for name in content_encoding.split(","):
+        encoding = name.strip().lower()
+        if encoding in _PLAIN:
+            continue
+        make = _ENCODERS.get(encoding)
+        if make is None:
+            raise ValueError(f"unknown content encoding {encoding[:40]!r}")
+        data = make(data)
+    return data
 
 
 class _Layer:
@@ -203,4 +221,13 @@ _LAYERS: dict[str, Callable[[], _Layer]] = {
     "deflate": lambda: _Zlib(15),
     "br": _Brotli,
     "zstd": _Zstd,
+}
+
+_ENCODERS: dict[str, Callable[[bytes], bytes]] = {
+    # No time of day in it: the same body gives the same bytes.
+    "gzip": lambda data: gzip.compress(data, 6, mtime=0),
+    "x-gzip": lambda data: gzip.compress(data, 6, mtime=0),
+    "deflate": zlib.compress,
+    "br": lambda data: brotli.compress(data, quality=5),
+    "zstd": zstandard.compress,
 }

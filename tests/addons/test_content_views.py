@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mitmproxy import contentviews, http
 from mitmproxy.contentviews import ContentviewRegistry
-from mitmproxy.test import tflow
+from mitmproxy.test import taddons, tflow
 
 from ccinspect.addons import content_views
 from ccinspect.addons.content_views import GOING_ON
@@ -18,6 +19,14 @@ from ccinspect.analysis import query
 from ccinspect.analysis.options import AnalysisOptions
 from tests.cli.model_calls import anthropic_call, user
 from tests.store.records import ended, flow, record, started
+
+
+@pytest.fixture(autouse=True)
+def mitmproxy_options() -> Iterator[None]:
+    """mitmproxy looks at its options for each view."""
+    with taddons.context():
+        yield
+
 
 VIEWS = ("Client-Request", "Forwarded-Request", "Provider-Response", "Context")
 

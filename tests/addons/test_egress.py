@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,14 @@ from tests.addons.test_changes import MESSAGES, OWN, ask, only_flow
 from tests.conftest import StartDaemon
 from tests.support.daemon import Daemon
 
+ELSEWHERE = """
+from ccinspect.pipeline.declaration import hook
+
+
+@hook(writes=("url.path",))
+def elsewhere(ctx):
+    ctx.request.path = "/v1/secret"
+"""
 DENY_OPENAI = {"deny": ["api.openai.com"]}
 
 
@@ -36,6 +45,17 @@ class TestRequests:
         daemon = start_daemon(policy={"deny": ["api.anthropic.com/v1/messages"]})
         assert ask(daemon, path=path)[0] == 403
         assert not provider.requests
+
+    def test_a_hook_leads_to_no_place_that_is_denied(
+        self, start_daemon: StartDaemon, provider: Provider, tmp_path: Path
+    ) -> None:
+        hooks = tmp_path / "instance-0" / "hooks"
+        hooks.mkdir(parents=True)
+        (hooks / "elsewhere.py").write_text(ELSEWHERE)
+        daemon = start_daemon(policy={"deny": ["api.anthropic.com/v1/secret"]}, hooks={"outbound": ["elsewhere"]})
+        assert ask(daemon)[0] == 403
+        assert not provider.requests
+        assert only_flow(daemon)["changes"]["policy"]["rule"].startswith("deny api.anthropic.com/v1/secret")
 
     def test_what_is_not_allowed_is_denied(self, start_daemon: StartDaemon, provider: Provider) -> None:
         daemon = start_daemon(policy={"allow": [{"host": "api.anthropic.com", "method": "POST"}]})
@@ -92,7 +112,9 @@ class TestJail:
         daemon = start_daemon()
         with self.jailed(daemon, "--offline") as run:
             assert run("curl", "-sS", "https://api.anthropic.com/v1/models").returncode == 6
-            assert run("curl", "-sS", "--max-time", "10", "http://203.0.113.9/").returncode not in (0, 28)
+            # Refused, and not left waiting, however soon it is refused.
+            often = "for i in 1 2 3 4 5 6 7 8; do curl -s --max-time 10 http://203.0.113.9/; echo $?; done"
+            assert set(run("sh", "-c", often).stdout.split()) == {"52"}
         assert not provider.requests
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -191,3 +192,20 @@ def test_no_child_inherits_the_connection(tmp_path: Path) -> None:
     with served(tmp_path / "s", answer_with(1)) as path, ControlClient.connect(path, 5) as client:
         assert not os.get_inheritable(client.fileno())
         client.call("status")
+
+
+def test_events_that_come_before_an_answer_are_kept_for_whoever_asks(tmp_path: Path) -> None:
+    def script(connection: socket.socket) -> None:
+        request = read_request(connection)
+        connection.sendall(protocol.encode(protocol.event("notice", {"text": "one"})))
+        connection.sendall(protocol.encode(protocol.result(int(str(request["id"])), "answer")))
+        connection.sendall(protocol.encode(protocol.event("notice", {"text": "two"})))
+        connection.sendall(b'{"event": "not')
+
+    with served(tmp_path / "s", script) as path, ControlClient.connect(path, 5) as client:
+        assert client.call("anything") == "answer"
+        heard: list[tuple[str, object]] = []
+        while (more := client.take_events()) is not None:
+            heard += more
+            select.select([client], [], [], 5)
+    assert [data for _, data in heard] == [{"text": "one"}, {"text": "two"}]

@@ -84,12 +84,19 @@ def test_it_shows_what_an_unprivileged_users_clients_sent(place: Path) -> None:
     assert "sk-ant-demo-not-a-real-key" not in said
     context, _, rest = one.partition("$ ccinspect flows context")[2].partition("$ ccinspect conversations show")
     assert "server\tsky" in context
-    conversation, _, report = rest.partition("$ ccinspect report")
+    conversation, _, rest = rest.partition("$ ccinspect report")
+    report, _, change = rest.partition("The settings of this demonstration")
     assert "tool use" in conversation
     assert report.strip().startswith("claude-haiku-4-5\t2\t")
     for host, path in (("api.anthropic.com", "/v1/messages"), ("api.openai.com", "/v1/responses")):
         assert host in table
         assert path in table
+    ran, _, compared = change.partition("$ ccinspect flows compare")
+    assert "message from gpt-5: Hello from the fake provider. You said: Who answers this?" in ran
+    assert "https://api.anthropic.com/v1/messages → https://api.openai.com/v1/chat/completions" in compared
+    assert "credential of openai" in compared
+    # The credential itself is in the store as little as any other.
+    assert "sk-proj-demo-not-a-real-key" not in said
 
 
 def test_it_says_why_there_is_no_jail_and_goes_on_without(place: Path) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from ccinspect.identity.settings import ProvidersBlock, ProviderSettings
+from ccinspect.identity.settings import ProviderName, ProviderSettings
 
-BLOCK: TypeAdapter[Any] = TypeAdapter(ProvidersBlock)
+BLOCK: TypeAdapter[Any] = TypeAdapter(dict[ProviderName, ProviderSettings])
 
 
 def mistake(**entry: object) -> tuple[str, str]:

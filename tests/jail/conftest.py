@@ -14,8 +14,10 @@ from typing import Any
 
 import pytest
 
+from ccinspect.demo.provider import Provider
 from tests.jail.tunnels import Tunnels, servers
 from tests.support import unprivileged
+from tests.support.daemon import Daemon, settings_for
 
 RUNNER = Path(__file__).with_name("runner.py")
 # Variables of the machine the tests run on that would decide for the code under test.
@@ -154,3 +156,28 @@ def user_jail(tunnels: Tunnels, make_home: Callable[[bool], Path]) -> Jail:
     unprivileged.allow_tun()
     as_user = os.geteuid() == 0
     return Jail(tunnels, as_user, make_home(as_user))
+
+
+@pytest.fixture(params=["root", "user"] if os.geteuid() == 0 else ["myself"])
+def start(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., Daemon]]:
+    """A function that starts a daemon for one kind of caller; its keywords are blocks of settings."""
+    unprivileged.allow_tun()
+    as_user = request.param == "user"
+    place = unprivileged.private_directory("ccinspect-daemon-") if as_user else tmp_path
+    running: list[Daemon] = []
+    with Provider() as provider:
+
+        def start_one(**blocks: dict[str, Any]) -> Daemon:
+            settings = settings_for(provider, place)
+            for name, values in blocks.items():
+                settings[name] = settings.get(name, {}) | values
+            daemon = Daemon(place / "instance", settings, unprivileged=as_user)
+            running.append(daemon)
+            daemon.start()
+            return daemon
+
+        yield start_one
+        for daemon in running:
+            daemon.stop()
+    if as_user:
+        subprocess.run(["rm", "-rf", str(place)], check=True)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import shutil
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from ccinspect.demo.provider import Provider
 from tests.conftest import StartDaemon
+from tests.support import unprivileged
+from tests.support.daemon import Daemon
 
 pytestmark = pytest.mark.jail
 
@@ -61,16 +67,20 @@ print(json.dumps({"status": status, "found": found, "variables": sorted(
 """
 
 
-def test_the_key_is_nowhere(start_daemon: StartDaemon, provider: Provider, tmp_path: Path) -> None:
-    import base64
-    import json
-    import sys
+def test_the_key_is_nowhere(start: Callable[..., Daemon]) -> None:
+    place = unprivileged.private_directory("ccinspect-keyless-")
+    place.chmod(0o755)
+    try:
+        key_file, script = place / "key", place / "look.py"
+        key_file.write_text(KEY + "\n")
+        script.write_text(LOOK)
+        daemon = start(providers={"anthropic": {"auth": {"file": str(key_file)}}})
+        _look(daemon, script, key_file)
+    finally:
+        shutil.rmtree(place)
 
-    key_file = tmp_path / "key"
-    key_file.write_text(KEY + "\n")
-    script = tmp_path / "look.py"
-    script.write_text(LOOK)
-    daemon = start_daemon(providers={"anthropic": {"auth": {"file": str(key_file)}}})
+
+def _look(daemon: Daemon, script: Path, key_file: Path) -> None:
     encoded = base64.b64encode(KEY.encode()).decode()
     environment = {"ANTHROPIC_API_KEY": KEY, "SOMETHING_ELSE": f"prefix {KEY}", "HARMLESS": "yes"}
     done = daemon.raw(
@@ -82,7 +92,8 @@ def test_the_key_is_nowhere(start_daemon: StartDaemon, provider: Provider, tmp_p
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert told == {"status": 200, "found": [], "variables": ["ANTHROPIC_API_KEY"]}
-    assert provider.requests[0].header("x-api-key") == KEY
+    (flow,) = [flow for flow in daemon.flows() if flow["type"] == "http"]
+    assert flow["changes"]["credentials"] == "anthropic"
 
 
 def test_a_provider_without_auth_is_no_keyless_one(start_daemon: StartDaemon) -> None:

@@ -7,19 +7,15 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from threading import Thread
-from typing import Any
 
 import pytest
 
-from ccinspect.demo.provider import Provider
 from tests.jail.processes import alive, named, tree, wait_until
-from tests.support import unprivileged
-from tests.support.daemon import Daemon, settings_for
+from tests.support.daemon import Daemon
 
 pytestmark = pytest.mark.jail
 
@@ -32,31 +28,6 @@ ASK = """if True:
 MESSAGES = "https://api.anthropic.com/v1/messages"
 
 StartDaemon = Callable[..., Daemon]
-
-
-@pytest.fixture(params=["root", "user"] if os.geteuid() == 0 else ["myself"])
-def start(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StartDaemon]:
-    """A function that starts a daemon for one kind of caller; its keywords are blocks of settings."""
-    unprivileged.allow_tun()
-    as_user = request.param == "user"
-    place = unprivileged.private_directory("ccinspect-daemon-") if as_user else tmp_path
-    running: list[Daemon] = []
-    with Provider() as provider:
-
-        def start_one(**blocks: dict[str, Any]) -> Daemon:
-            settings = settings_for(provider, place)
-            for name, values in blocks.items():
-                settings[name] = settings.get(name, {}) | values
-            daemon = Daemon(place / "instance", settings, unprivileged=as_user)
-            running.append(daemon)
-            daemon.start()
-            return daemon
-
-        yield start_one
-        for daemon in running:
-            daemon.stop()
-    if as_user:
-        subprocess.run(["rm", "-rf", str(place)], check=True)
 
 
 def ask(daemon: Daemon, text: str) -> str:

@@ -1,17 +1,24 @@
-"""Each official SDK against each upstream dialect, through a daemon: `python -m tests.transform.sdk_matrix`."""
+"""Each official SDK against each upstream dialect, through a daemon: `python -m tests.transform.sdk_matrix [--js]`.
+
+The SDKs are those for Python, or with `--js` those for JavaScript.
+"""
 
 from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from ccinspect.demo.provider import Provider
 from tests.support.daemon import Daemon, settings_for
 from tests.transform.clients import CLIENTS, PIXEL, TOOL, Client
+from tests.transform.js_clients import JavaScript
 
+Clients = Mapping[str, Callable[[str, str, bool], Client]]
+"""A dialect's client is made of the daemon's address, a key, and whether answers are streamed."""
 DIALECTS = tuple(CLIENTS)
 TASKS = ("text", "tools", "images", "thinking")
 _HOSTS = {
@@ -35,11 +42,19 @@ def settings(provider: Provider, directory: Path) -> dict[str, Any]:
     return settings_for(provider, directory) | {"providers": providers}
 
 
-def check(daemon: Daemon, provider: Provider, client: str, upstream: str, stream: bool, task: str) -> None:
+def check(
+    daemon: Daemon,
+    provider: Provider,
+    client: str,
+    upstream: str,
+    stream: bool,
+    task: str,
+    clients: Clients = CLIENTS,
+) -> None:
     """Raises where the SDK cannot read the answer, or the content is not what the upstream said."""
     provider.forget()
     url = f"http://127.0.0.1:{daemon.ports['reverse']}"
-    talk: Client = CLIENTS[client](url, f"sk-ccinspect-to-{upstream.replace('_', '-')}", stream)
+    talk = clients[client](url, f"sk-ccinspect-to-{upstream.replace('_', '-')}", stream)
     try:
         _talk(talk, provider, upstream, task)
     finally:
@@ -84,14 +99,16 @@ def cases() -> Iterator[tuple[str, str, bool, str]]:
 def main() -> int:
     """Print a row for each client and a column for each upstream; 1 when a cell fails."""
     failures: dict[tuple[str, str], list[str]] = {}
-    with tempfile.TemporaryDirectory() as name, Provider() as provider:
+    with ExitStack() as stack:
+        name, provider = stack.enter_context(tempfile.TemporaryDirectory()), stack.enter_context(Provider())
+        clients = stack.enter_context(JavaScript()).clients if "--js" in sys.argv else CLIENTS
         daemon = Daemon(Path(name) / "instance", settings(provider, Path(name)))
         daemon.start()
         try:
             for client, upstream, stream, task in cases():
                 cell = failures.setdefault((client, upstream), [])
                 try:
-                    check(daemon, provider, client, upstream, stream, task)
+                    check(daemon, provider, client, upstream, stream, task, clients)
                 except Exception as error:
                     how = "stream" if stream else "whole"
                     cell.append(f"{task} ({how}): {type(error).__name__}: {str(error)[:300]}")

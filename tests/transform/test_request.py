@@ -188,6 +188,33 @@ def test_only_openai_gets_the_newer_names(provider: str, limit: str, role: str) 
     assert sent["messages"][0]["role"] == role
 
 
+@pytest.mark.parametrize(
+    ("provider", "allowed", "choice", "told"),
+    [
+        ("openai", ["a", "b"], "allowed_tools", ["a", "b", "c"]),
+        ("groq", ["a", "b"], "required", ["a", "b"]),
+        ("groq", ["a", "b", "c"], "required", ["a", "b", "c"]),
+        ("groq", ["x", "y"], "required", ["a", "b", "c"]),
+    ],
+)
+def test_only_openai_gets_a_list_of_allowed_tools(
+    provider: str, allowed: list[str], choice: str, told: list[str]
+) -> None:
+    body = {
+        "contents": [{"role": "user", "parts": [{"text": "u"}]}],
+        "tools": [{"functionDeclarations": [{"name": name, "description": "d"} for name in "abc"]}],
+        "toolConfig": {"functionCallingConfig": {"mode": "ANY", "allowedFunctionNames": allowed}},
+    }
+    there = Destinations({provider: Upstream(type="openai_chat")}).find(provider, "gemini", "m")
+    assert there is not None
+    translated = translate_request(outgoing(body, "/v1beta/models/g:generateContent"), "gemini", there)
+    sent = body_of(translated)
+    given = sent["tool_choice"]
+    assert (given["type"] if isinstance(given, dict) else given) == choice
+    assert [tool["function"]["name"] for tool in sent["tools"]] == told
+    assert any(note.code == "tools_left_out" for note in translated.diagnostics) is (len(told) < 3)
+
+
 def test_mistral_gets_no_field_it_refuses() -> None:
     body = {
         "model": "a",

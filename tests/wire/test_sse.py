@@ -61,7 +61,7 @@ def test_what_is_written_is_read(text: str, name: str) -> None:
     written = encode_event(text.encode("utf-8", "replace").decode(), name)
     [event] = SseDecoder().feed(written)
     normal = text.encode("utf-8", "replace").decode().replace("\r\n", "\n").replace("\r", "\n")
-    assert event == (name.removeprefix(" "), normal)
+    assert event == (name, normal)
 
 
 def test_the_event_that_the_end_cut_off_can_be_had() -> None:
