@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.jail.test_with_daemon import StartDaemon, start
+from tests.jail.test_with_daemon import StartDaemon
 
 __all__ = ["start"]
 
