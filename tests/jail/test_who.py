@@ -10,7 +10,6 @@ import pytest
 
 from tests.jail.test_with_daemon import StartDaemon
 
-__all__ = ["start"]
 
 pytestmark = pytest.mark.jail
 
