@@ -10,7 +10,6 @@ import pytest
 
 from tests.jail.test_with_daemon import StartDaemon
 
-
 pytestmark = pytest.mark.jail
 
 MODELS = "//api.openai.com/v1/models"
