@@ -8,9 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.jail.test_with_daemon import StartDaemon, start
-
-__all__ = ["start"]
+from tests.jail.test_with_daemon import StartDaemon
 
 pytestmark = pytest.mark.jail
 
