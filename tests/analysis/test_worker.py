@@ -14,6 +14,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from ccinspect.analysis.options import AnalysisOptions
 from ccinspect.analysis.query import Analysis
 from ccinspect.control.client import ControlClient
