@@ -3,7 +3,7 @@ PYTHON := .venv/bin/python
 # Most tests wait for processes of their own, so that three at once keep two cores busy.
 PYTEST_ARGS ?= --numprocesses 3 --dist loadfile
 
-.PHONY: help setup demo test lint bench docs
+.PHONY: help setup demo test test-long lint bench docs
 
 help:
 	@echo 'make demo      set up, then watch a jailed client being captured'
@@ -21,6 +21,10 @@ demo: setup
 test:
 	@scripts/setup.sh test
 	$(PYTHON) -m pytest $(PYTEST_ARGS)
+
+test-long:
+	@scripts/setup.sh test
+	$(PYTHON) -m pytest -m long tests/transform
 
 lint: setup
 	$(PYTHON) -m ruff check .

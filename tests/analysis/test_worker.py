@@ -14,6 +14,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from ccinspect.analysis.options import AnalysisOptions
 from ccinspect.analysis.query import Analysis
 from ccinspect.control.client import ControlClient
@@ -80,6 +82,8 @@ def _processor_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+# On a busy machine it may take all of the minute of processor time that a flow may cost.
+@pytest.mark.timeout(300)
 def test_a_flow_for_which_there_is_no_memory_costs_no_other(daemon: Daemon) -> None:
     analyst = analyst_at_rest(daemon)
     size = int(Path(f"/proc/{analyst}/statm").read_text().split()[0]) * resource.getpagesize()

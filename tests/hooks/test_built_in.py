@@ -30,7 +30,7 @@ def test_each_is_found_and_says_what_it_does(name: str) -> None:
 
 
 def test_each_file_is_known() -> None:
-    helpers = {"__init__", "notifications", "synthetic_calls"}
+    helpers = {"__init__", "defaults", "notifications", "synthetic_calls"}
     assert {path.stem for path in (PACKAGE / "hooks").glob("*.py")} - helpers == set(BUILT_IN)
 
 

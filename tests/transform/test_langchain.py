@@ -26,7 +26,7 @@ uv=$(find_uv) || exit 1
 "$uv" pip install --quiet --python "$2/bin/python" -r "$1/tests/transform/langchain/requirements.txt"
 """
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(2 * _SECONDS)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(2 * _SECONDS)]
 
 
 def installed() -> Path:
