@@ -63,9 +63,7 @@ def lasting_warnings(config: Config) -> list[str]:
     if config.inspector.mitmproxy.get("ssl_insecure"):
         warnings.append("inspector.mitmproxy.ssl_insecure is on: upstream certificates are not verified")
     if config.otel.is_on() and not config.analysis.enabled:
-        warnings.append(
-            "otel.enabled has no effect while analysis.enabled is false"
-        )
+        warnings.append("otel.enabled has no effect while analysis.enabled is false")
     if config.otel.is_on() and config.otel.capture_content == "full":
         warnings.append("otel.capture_content is full: prompts and answers are sent to the collector")
     if config.inspector.connect_to:
