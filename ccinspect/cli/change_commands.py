@@ -118,7 +118,7 @@ def replay(
     settings gets its own credential, for others it is taken from the environment (ANTHROPIC_API_KEY, ...).
     """
     from ccinspect.cli import replay as sending
-    from ccinspect.cli.replay_request import Wish
+    from ccinspect.replay.request import Wish
 
     wish = Wish(model, provider, tuple(set or ()))
     return sending.replay(context.obj, flow, wish, times, everything=full, as_json=json)

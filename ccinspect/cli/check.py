@@ -13,13 +13,13 @@ from ccinspect.cli.hooks import plans
 from ccinspect.cli.instance import Instance
 from ccinspect.cli.output import BOLD, DIM, GREEN, RED, YELLOW, paint, write, write_json
 from ccinspect.cli.reading import open_store
-from ccinspect.cli.sendable import check_sendable
 from ccinspect.cli.sides import side
 from ccinspect.config import Config
 from ccinspect.errors import CcinspectError, HookError, TransformError
 from ccinspect.identity.agents import detect_agent
 from ccinspect.identity.providers import Providers
 from ccinspect.pipeline.message import Facts, Headers, Outgoing
+from ccinspect.replay.sendable import check_sendable
 from ccinspect.store.changed import asked_origin, own_path
 from ccinspect.store.record import bytes_of
 from ccinspect.transform.problems import Problem, problems

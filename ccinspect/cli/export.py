@@ -10,8 +10,8 @@ from ccinspect.cli.export_code import WRITERS
 from ccinspect.cli.instance import Instance
 from ccinspect.cli.output import say
 from ccinspect.cli.reading import open_store
-from ccinspect.cli.sendable import check_sendable, sendable
 from ccinspect.errors import CcinspectError
+from ccinspect.replay.sendable import check_sendable, sendable
 
 
 def export(instance: Instance, flow: str, language: str, *, client: bool, body_file: Path | None) -> None:

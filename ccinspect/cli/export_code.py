@@ -10,9 +10,9 @@ import base64
 import shlex
 from collections.abc import Callable, Iterable
 
-from ccinspect.cli.sendable import Sendable, Template, Variable, ascii_path, join
 from ccinspect.cli.text import clean, clean_lines
 from ccinspect.errors import CcinspectError
+from ccinspect.replay.sendable import Sendable, Template, Variable, ascii_path, join
 
 _WITH_BODY = ("POST", "PUT", "PATCH")
 _PIECE = 100

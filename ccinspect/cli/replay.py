@@ -15,17 +15,11 @@ from ccinspect.cli.instance import Instance
 from ccinspect.cli.output import say, terminal_width, write_json
 from ccinspect.cli.pager import page
 from ccinspect.cli.reading import open_store
-from ccinspect.cli.replay_request import Replay, Wish, replay_of
-from ccinspect.cli.replay_sending import send
 from ccinspect.cli.replay_view import Shown, side_by_side
-from ccinspect.cli.sendable import check_sendable
 from ccinspect.cli.sides import side
-from ccinspect.config import Config
-from ccinspect.control import protocol
-from ccinspect.control.client import ControlClient
-from ccinspect.daemon.secrets_at_start import resolve_secret
 from ccinspect.errors import CcinspectError, StoreError
-from ccinspect.identity.providers import Providers
+from ccinspect.replay.again import prepare, reverse_port, send_once, succeeded
+from ccinspect.replay.request import Wish
 from ccinspect.store.query import StoreReader
 
 _PIPE_COLUMNS = 120
@@ -37,43 +31,21 @@ def replay(instance: Instance, flow: str, wish: Wish, times: int, *, everything:
 
     Raises FlowNotFound, AmbiguousFlowId, DaemonNotRunning, ConfigError, CredentialsError, BadPath.
     """
-    config = instance.config()
-    record, made = _prepare(instance, config, flow, wish)
+    paths = instance.paths
+    with open_store(instance) as store:
+        record, made = prepare(store, instance.config(), flow, wish, os.environ)
     for name in made.left_out:
         say(f"ccinspect: the header {text.clean(name)} is left out: its secret is not in the store")
     children: list[dict[str, Any]] = []
-    with ControlClient.connect(instance.paths.control_socket) as control:
-        port = int(control.call(protocol.STATUS)["inspector"]["ports"]["reverse"])
+    port = reverse_port(paths.control_socket)
     for number in range(times):
-        with ControlClient.connect(instance.paths.control_socket) as events:
-            child = send(made, port, events)
+        child = send_once(made, port, paths.control_socket)
         children.append(child)
         code = (child.get("response") or {}).get("status_code")
         took = text.duration((child.get("timing") or {}).get("duration"))
         say(f"ccinspect: replay {number + 1} of {times}: {code or 'no answer'} in {took}, flow {child['id'][:8]}")
     _show(instance, record, children, everything=everything, as_json=as_json)
-    return 0 if all(_succeeded(child) for child in children) else 1
-
-
-def _succeeded(child: dict[str, Any]) -> bool:
-    code = (child.get("response") or {}).get("status_code")
-    return isinstance(code, int) and code < 400 and not child.get("error")
-
-
-def _prepare(instance: Instance, config: Config, flow: str, wish: Wish) -> tuple[dict[str, Any], Replay]:
-    settings = config.providers
-    known = frozenset(name for name, entry in settings.items() if entry.auth is not None)
-    with open_store(instance) as store:
-        record = store.get(flow)
-        message = check_sendable(record, "client_request")
-        body = b"".join(store.stream_body(record["id"], "client_request") or ())
-    wish = Wish(wish.model, wish.provider, wish.assignments, known)
-    return record, replay_of(record, message, body, wish, Providers(config.identities), os.environ, _token(config))
-
-
-def _token(config: Config) -> str | None:
-    """`proxy.token`, where one is set. Raises ConfigError when it cannot be read."""
-    return resolve_secret(config.proxy.token, "proxy.token")
+    return 0 if all(succeeded(child) for child in children) else 1
 
 
 def _show(

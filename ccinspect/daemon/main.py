@@ -33,6 +33,7 @@ from ccinspect.addons.sources import Listener, Origin, Sources
 from ccinspect.addons.spending import Spending
 from ccinspect.addons.who import Who
 from ccinspect.analysis.options import AnalysisOptions
+from ccinspect.auth.plain_secret import resolve_secret
 from ccinspect.config import Config, load_config
 from ccinspect.control.ready import ReadyPipe
 from ccinspect.daemon import logs, readiness, roots
@@ -46,7 +47,7 @@ from ccinspect.daemon.mcp_process import McpProcess, mcp_status
 from ccinspect.daemon.plan import Surroundings, build_plan
 from ccinspect.daemon.ports import claim_port, release_ports
 from ccinspect.daemon.runs import Runs
-from ccinspect.daemon.secrets_at_start import keep_token, resolve_secret
+from ccinspect.daemon.secrets_at_start import keep_token
 from ccinspect.daemon.spent import read_spent
 from ccinspect.daemon.status import build_status, lasting_warnings
 from ccinspect.errors import ConfigError, DaemonRunning, PortBusy

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from ccinspect.addons.plan import Plan
 from ccinspect.auth.permission import TOKEN_HEADER, refusal
+from ccinspect.auth.plain_secret import resolve_secret
 from ccinspect.auth.resolver import Credentials
 from ccinspect.config import Config
-from ccinspect.daemon.secrets_at_start import resolve_secret
 from ccinspect.errors import ConfigError
 from ccinspect.hooks import BUILT_IN
 from ccinspect.hooks.defaults import with_defaults

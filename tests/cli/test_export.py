@@ -13,12 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ccinspect.cli.export_code import WRITERS
-from ccinspect.cli.sendable import Sendable, sendable
 from ccinspect.cli.text import clean_lines
 from ccinspect.demo.answers import json_answer
 from ccinspect.demo.http1 import Received
 from ccinspect.demo.provider import Provider
 from ccinspect.errors import CcinspectError
+from ccinspect.replay.sendable import Sendable, sendable
 from tests.cli.conftest import Place, flow_id, http_flow
 from tests.support.daemon import clean_environment
 

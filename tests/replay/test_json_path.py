@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ccinspect.cli.json_path import BadPath, assign, parse_assignment
+from ccinspect.replay.json_path import BadPath, assign, parse_assignment
 
 BODY = {"model": "m", "messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}], "n": None}
 

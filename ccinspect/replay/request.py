@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ccinspect.cli.json_path import assign, parse_assignment
-from ccinspect.cli.sendable import Sendable, Template, Variable, ascii_path, sendable
 from ccinspect.errors import CcinspectError, CredentialsError
 from ccinspect.identity.providers import ProviderMatch, Providers
+from ccinspect.replay.json_path import assign, parse_assignment
+from ccinspect.replay.sendable import Sendable, Template, Variable, ascii_path, sendable
 from ccinspect.store.changed import UNROUTED, asked_origin, own_path
 from ccinspect.store.decode import decode_body
 from ccinspect.store.record import part

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from ccinspect.cli.replay_request import Replay, Wish, replay_of
 from ccinspect.errors import CcinspectError, CredentialsError
 from ccinspect.identity.providers import Providers
+from ccinspect.replay.request import Replay, Wish, replay_of
 
 KEY = "REDACTED~abcd~0123456789ab"
 OTHER = "REDACTED~wxyz~ba9876543210"

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 from typing import Any
 
-from ccinspect.cli.replay_request import Replay
 from ccinspect.control.client import ControlClient
 from ccinspect.errors import CcinspectError
+from ccinspect.replay.request import Replay
 
 _SECONDS = 900
 """How long a provider may be silent before we give up."""
