@@ -53,9 +53,8 @@ def save(
         )
     for kind, places in _by_kind(saved.removed).items():
         say(f"  left out, {kind}: {', '.join(places)}", DIM)
-    say(
-        f"ccinspect: shape {name} of flow {text.clean(saved.flow)} is saved in {saved.path}: ccinspect shapes show {name}"
-    )
+    flow = text.clean(saved.flow)
+    say(f"ccinspect: shape {name} of flow {flow} is saved in {saved.path}: ccinspect shapes show {name}")
 
 
 def _by_kind(removed: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
