@@ -1,7 +1,8 @@
 """One side of a flow as an entry of a HAR 1.2 archive. Pure: bodies and messages are put in by the caller.
 
-The format: http://www.softwareishard.com/blog/har-12-spec/. What is ours in it begins with an underscore, as the
-format asks.
+The format: http://www.softwareishard.com/blog/har-12-spec/. What is not of the format begins with an underscore, as it
+asks: `_error`, `_transferSize`, `_connectionId`, `_resourceType` and `_webSocketMessages` are those of Chromium's
+DevTools, whose importer looks at them; the rest is ours.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from ccinspect.store.record import Record, bytes_of, part
 
 Json = dict[str, Any]
 Pair = dict[str, str]
+
+_EVENTS = "text/event-stream"
 
 
 def page(record: Record) -> Json:
@@ -44,11 +47,16 @@ def entry(record: Record, request: Json, response: Json) -> Json:
         "response": _response(record, response),
         "cache": {},
         "timings": timings,
+        # Else DevTools takes the first entry of each page for a document, and JSON for a script.
+        "_resourceType": "fetch",
     }
     if server.get("peername"):
-        made["serverIPAddress"] = str(server["peername"][0])
+        address, port, *_ = server["peername"]
+        made["serverIPAddress"] = str(address)
+        # DevTools shows it as the server's port, and 80 where it is no number.
+        made["connection"] = str(port)
     if server.get("id"):
-        made["connection"] = str(server["id"])
+        made["_connectionId"] = str(server["id"])
     if record.get("hint"):
         made["comment"] = plain(record["hint"])
     return made
@@ -73,16 +81,19 @@ def _request(record: Record, request: Json) -> Json:
 
 def _response(record: Record, response: Json) -> Json:
     headers = pairs(response.get("headers"))
+    size = _size(record, response, "response") if response else -1
     made: Json = {
         "status": response.get("status_code") or 0,
         "statusText": plain(response.get("reason")),
         "httpVersion": plain(response.get("http_version")),
         "cookies": _set_cookies(headers),
         "headers": headers,
-        "content": {"size": 0, "mimeType": find(headers, "content-type")},
+        "content": {"size": 0, "mimeType": _mime_type(headers)},
         "redirectURL": find(headers, "location"),
         "headersSize": -1,
-        "bodySize": _size(record, response, "response") if response else -1,
+        "bodySize": size,
+        # Of the head nobody knows the size: with HTTP/2 it depends on what was sent before.
+        "_transferSize": max(0, size),
     }
     if response.get("trailers"):
         made["_trailers"] = pairs(response["trailers"])
@@ -113,6 +124,12 @@ def pairs(headers: Iterable[Any] | None) -> list[Pair]:
 def find(headers: list[Pair], name: str) -> str:
     """The first value of a header, or nothing."""
     return next((pair["value"] for pair in headers if pair["name"].lower() == name), "")
+
+
+def _mime_type(headers: list[Pair]) -> str:
+    """The content type as it was sent; that of events without parameters, for only so does DevTools take them apart."""
+    sent = find(headers, "content-type")
+    return _EVENTS if sent.split(";")[0].strip().lower() == _EVENTS else sent
 
 
 def plain(value: object) -> str:

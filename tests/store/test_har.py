@@ -166,6 +166,18 @@ def test_heads_are_taken_apart(tmp_path: Path) -> None:
     ]
 
 
+def test_what_chromiums_importer_looks_at(tmp_path: Path) -> None:
+    """Found with its importer itself (test_har_in_browser.py), which takes too long to run each time."""
+    server = {"peername": ["2001:db8::1", 8443, 0, 0], "id": "c1"}
+    stream = {"headers": [[b"Content-Type", b"text/event-stream; charset=utf-8"]]}
+    log = exported(tmp_path, ended(flow(server_conn=server, response=stream), b"x", b"data: 1\n\n"))
+    for entry in log["entries"]:
+        assert entry["_resourceType"] == "fetch"
+        assert (entry["connection"], entry["_connectionId"]) == ("8443", "c1")
+        assert entry["response"]["_transferSize"] == len(b"data: 1\n\n")
+        assert entry["response"]["content"]["mimeType"] == "text/event-stream"
+
+
 def test_timings_add_up(tmp_path: Path) -> None:
     sent = flow(
         server_conn={
