@@ -128,7 +128,8 @@ class Daemon:
             "proxy": claim_port(inspector.proxy_port, "inspector.proxy_port"),
             "web": claim_port(inspector.web_port, "inspector.web_port"),
         }
-        self.mcp = McpProcess(paths, claim_port(config.mcp.port, "mcp.port")) if config.mcp.enabled else None
+        mcp = config.mcp
+        self.mcp = McpProcess(paths, claim_port(mcp.port, "mcp.port"), acting=mcp.acting) if mcp.enabled else None
         self.target_ports = [
             (claim_port(target.port, "inspector.reverse_targets"), Origin.parse(target.upstream))
             for target in inspector.reverse_targets

@@ -42,8 +42,9 @@ class McpProcess:
     """All methods belong to the event loop's thread. The listening socket is ours: it stays when the process does not,
     and clients that come meanwhile wait."""
 
-    def __init__(self, paths: Paths, port: int) -> None:
+    def __init__(self, paths: Paths, port: int, *, acting: bool) -> None:
         self._paths = paths
+        self._acting = acting
         self.port = port
         self._listener: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -123,6 +124,7 @@ class McpProcess:
             "listener": listener.fileno(),
             "paths": {name: str(path) for name, path in asdict(self._paths).items()},
             "token": str(self._paths.mcp_token),
+            "acting": self._acting,
         }
         return subprocess.Popen(
             [sys.executable, "-P", "-m", "ccinspect.mcp.http_worker", json.dumps(setup)],

@@ -1,7 +1,8 @@
-"""All tools there are."""
+"""All tools there are: those that only read, and apart from them those that change something."""
 
 from __future__ import annotations
 
+from ccinspect.mcp import acting as acting_tools
 from ccinspect.mcp import flow_changes, flow_content, flow_messages, flow_search, model_calls, runs, sql
 from ccinspect.mcp.tool import Tool
 
@@ -14,3 +15,11 @@ READING: tuple[Tool, ...] = (
     *runs.TOOLS,
     *sql.TOOLS,
 )
+
+ACTING: tuple[Tool, ...] = acting_tools.TOOLS
+ACTING_NAMES = frozenset(tool.name for tool in ACTING)
+
+
+def offered(acting: bool) -> tuple[Tool, ...]:
+    """The tools of a server; `acting` is the setting `mcp.acting`."""
+    return READING + ACTING if acting else READING

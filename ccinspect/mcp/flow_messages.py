@@ -53,10 +53,10 @@ def _said(opened: OpenedCall, most: int) -> Iterable[JsonObject]:
         tokens[part.path[:2] if part.path[:1] == ("messages",) else part.path[:1]] += count
     request = opened.request
     if request.system:
-        yield known(role="system", tokens=tokens[("system",)] or None, blocks=_blocks(request.system, most))
+        yield known(role="system", tokens=tokens[("system",)] or None, blocks=blocks_shown(request.system, most))
     for message in request.messages:
         counted = tokens[message.path[:2]] if message.path[:1] == ("messages",) else 0
-        yield known(role=message.role, tokens=counted or None, blocks=_blocks(message.blocks, most))
+        yield known(role=message.role, tokens=counted or None, blocks=blocks_shown(message.blocks, most))
     response = opened.response
     if response is not None:
         error = response.error
@@ -64,11 +64,12 @@ def _said(opened: OpenedCall, most: int) -> Iterable[JsonObject]:
             role="answer",
             stop_reason=None if response.stop_reason is None else str(response.stop_reason),
             error=None if error is None else masked(short(error.message or str(error.kind), most)),
-            blocks=_blocks(response.blocks, most),
+            blocks=blocks_shown(response.blocks, most),
         )
 
 
-def _blocks(blocks: Iterable[Block], most: int) -> list[JsonObject]:
+def blocks_shown(blocks: Iterable[Block], most: int) -> list[JsonObject]:
+    """Blocks for a model: keys masked, each text cut to so many characters."""
     return [_block(block, most) for block in blocks]
 
 
@@ -88,7 +89,7 @@ def _block(block: Block, most: int) -> JsonObject:
             given = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
             return known(tool_call=name, id=ident, arguments=cut(given))
         case ToolResult(call_id=ident, content=content, is_error=is_error):
-            return known(tool_result=ident, error=is_error or None, content=_blocks(content, most))
+            return known(tool_result=ident, error=is_error or None, content=blocks_shown(content, most))
         case Media(kind=kind, media_type=media_type, data=data, text=text):
             size = None if data is None else len(data) * 3 // 4
             return known(media=kind, type=media_type, bytes=size, text=None if text is None else cut(text))

@@ -13,6 +13,7 @@ from ccinspect.errors import CcinspectError
 from ccinspect.mcp.answers import Answer, JsonObject, fitting, known, moment, page, short
 from ccinspect.mcp.captured import Captured
 from ccinspect.mcp.masking import masked, masked_json
+from ccinspect.mcp.session_span import SESSION, narrowed
 from ccinspect.mcp.tool import Arguments, Tool
 from ccinspect.store.har_entry import url_of
 from ccinspect.store.jqfilter import apply
@@ -36,6 +37,7 @@ class SearchFlows(Arguments):
     errors: bool = Field(False, description="Only what failed.")
     changed: bool = Field(False, description="Only what was changed on its way by hooks or routes.")
     run: str | None = Field(None, description="A run's id or name, or `last`.")
+    session: str | None = Field(None, description=SESSION)
     since: str | None = Field(None, description="An age (45m, 1h, 7d), `today`, or a date: 2026-01-31T12:00.")
     until: str | None = Field(None, description="The same.")
     model_calls: bool = Field(False, description="Only calls to a model.")
@@ -72,7 +74,7 @@ def search_flows(captured: Captured, asked: SearchFlows) -> Answer:
 
     `tokens` and `model` are there for calls to a model. Bodies are left out: see flow_outline, flow_body.
     """
-    selection = asked.selection()
+    selection = narrowed(captured, asked.selection(), asked.session)
     calls_only = asked.model_calls or asked.model is not None
     if calls_only and asked.jq is not None:
         raise CcinspectError("jq does not go with `model_calls` or `model`", "leave one of them out")

@@ -1,8 +1,8 @@
 """The process that serves MCP over HTTP: tool calls take time of the processor, and here none of the proxy's.
 
-Started by the daemon; argument: a JSON object {channel, listener, paths, token}: descriptors of a socket of the
-daemon's and of the listening socket, the directories of the instance, and the file with the token. It ends when the
-daemon does: then the channel does.
+Started by the daemon; argument: a JSON object {channel, listener, paths, token, acting}: descriptors of a socket of
+the daemon's and of the listening socket, the directories of the instance, the file with the token, and `mcp.acting`. It
+ends when the daemon does: then the channel does.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import uvicorn
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
 from ccinspect.mcp.captured import Captured
-from ccinspect.mcp.catalogue import READING
+from ccinspect.mcp.catalogue import offered
 from ccinspect.mcp.gate import Gate
 from ccinspect.mcp.masking import prepare
 from ccinspect.mcp.server import build_server
@@ -33,11 +33,11 @@ _MAX_REQUEST = 1 << 20
 _GRACE_SECONDS = 1
 
 
-async def serve(channel: socket.socket, listener: socket.socket, paths: Paths, token: str) -> None:
+async def serve(channel: socket.socket, listener: socket.socket, paths: Paths, token: str, acting: bool) -> None:
     """Serve until the channel ends."""
     prepare()
     manager = StreamableHTTPSessionManager(
-        build_server(Captured(paths), READING),
+        build_server(Captured(paths), offered(acting)),
         json_response=True,
         session_idle_timeout=_SESSION_SECONDS,
         max_sessions=_MAX_SESSIONS,
@@ -74,7 +74,7 @@ def main(argument: str) -> None:
     paths = Paths(**{name: Path(value) for name, value in setup["paths"].items()})
     token = Path(setup["token"]).read_text().strip()
     with channel, listener:
-        asyncio.run(serve(channel, listener, paths, token))
+        asyncio.run(serve(channel, listener, paths, token, bool(setup["acting"])))
 
 
 if __name__ == "__main__":

@@ -7,13 +7,11 @@ so that offsets stay right.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 from ccinspect.policy.known_secrets import known_shapes
-from ccinspect.store.redaction import known_keys
+from ccinspect.policy.unreadable import MASK, secrets_in
 
-MASK = "█"
 _AROUND = 24_000
 """Characters looked at on both sides of a piece: the longest of the known shapes is a private key of 20,000."""
 
@@ -33,7 +31,7 @@ def masked_piece(text: str, start: int, end: int) -> str:
     first = max(0, start - _AROUND)
     window = text[first : end + _AROUND]
     found = list(window[start - first : end - first])
-    for low, high in _secrets(window):
+    for low, high in secrets_in(window):
         for place in range(max(low + first, start), min(high + first, end)):
             found[place - start] = MASK
     return "".join(found)
@@ -46,13 +44,3 @@ def masked_json(value: Any) -> Any:
     if isinstance(value, dict):
         return {masked(str(name)): masked_json(item) for name, item in value.items()}
     return [masked_json(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-def _secrets(text: str) -> Iterator[tuple[int, int]]:
-    if len(text) < 12:
-        return
-    yield from known_keys(text)
-    for shape in known_shapes():
-        for match in shape.pattern.finditer(text):
-            if (span := shape.span(match, text, len(text))) is not None:
-                yield span

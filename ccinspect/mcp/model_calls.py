@@ -20,6 +20,7 @@ from ccinspect.mcp.answers import Answer, JsonObject, heaviest, known, moment, p
 from ccinspect.mcp.captured import Captured
 from ccinspect.mcp.flow_content import Flow
 from ccinspect.mcp.masking import masked
+from ccinspect.mcp.session_span import SESSION, narrowed
 from ccinspect.mcp.tool import Arguments, Tool
 from ccinspect.store.selection import Selection, parse_time
 
@@ -37,15 +38,17 @@ class Span(Paged):
     until: str | None = Field(None, description="The same.")
     run: str | None = Field(None, description="A run's id or name, or `last`.")
     host: str | None = Field(None, description="A host and its subdomains, or a pattern with *.")
+    session: str | None = Field(None, description=SESSION)
 
-    def selection(self) -> Selection:
-        """Raises BadSelection."""
-        return Selection(
+    def selection(self, captured: Captured) -> Selection:
+        """Raises BadSelection, SessionError."""
+        chosen = Selection(
             since=None if self.since is None else parse_time(self.since),
             until=None if self.until is None else parse_time(self.until),
             run=self.run,
             host=self.host,
         )
+        return narrowed(captured, chosen, self.session)
 
 
 class ContextBreakdown(Flow):
@@ -129,7 +132,7 @@ def conversations(captured: Captured, asked: Conversations) -> Answer:
             title = None if tree.title is None else masked(short(tree.title, 200))
             head = known(conversation=_summary(tree.summary), title=title)
             return Answer(head | answer.content, answer.total, answer.truncated, answer.next)
-        found = analysis.conversations(asked.selection(), all_kinds=asked.all_kinds)
+        found = analysis.conversations(asked.selection(captured), session=asked.session, all_kinds=asked.all_kinds)
     return page("conversations", found[::-1], asked.offset, asked.limit, _summary)
 
 
@@ -144,7 +147,7 @@ def usage_report(captured: Captured, asked: UsageReport) -> Answer:
     """Where tokens and money went, most spent first: by model, project, run, day, tool, MCP server, ...; by `host`: who
     is phoned, all traffic."""
     with captured.analysis() as analysis:
-        report = analysis.report(asked.by, asked.selection())
+        report = analysis.report(asked.by, asked.selection(captured), session=asked.session)
     answer = page("rows", report.rows, asked.offset, asked.limit, _spent)
     return Answer(
         {"by": report.by} | answer.content | {"all": _spent(report.total)}, answer.total, answer.truncated, answer.next
@@ -158,8 +161,9 @@ class ListModels(Span):
 def list_models(captured: Captured, asked: ListModels) -> Answer:
     """The models that were called, each with its provider, calls and cost; most spent first."""
     with captured.analysis() as analysis:
-        calls = analysis.calls(asked.selection())
-        rows = analysis.report("model", asked.selection()).rows
+        selection = asked.selection(captured)
+        calls = analysis.calls(selection, session=asked.session)
+        rows = analysis.report("model", selection, session=asked.session).rows
     providers: dict[str, set[str]] = {}
     for call in calls:
         providers.setdefault(call.model or "", set()).add(call.provider)

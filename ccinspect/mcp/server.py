@@ -20,6 +20,7 @@ from ccinspect import __version__
 from ccinspect.errors import CcinspectError
 from ccinspect.mcp.bodies import Side
 from ccinspect.mcp.captured import Captured
+from ccinspect.mcp.catalogue import ACTING_NAMES
 from ccinspect.mcp.flow_content import resource_text
 from ccinspect.mcp.tool import Tool
 
@@ -58,7 +59,7 @@ def build_server(captured: Captured, tools: Sequence[Tool]) -> Server[Any, Any]:
     async def call_tool(name: str, arguments: dict[str, Any]) -> types.CallToolResult:
         tool = by_name.get(name)
         if tool is None:
-            return _result(f"there is no tool {name!r}: there are {', '.join(by_name)}", failed=True)
+            return _result(_no_such_tool(name, list(by_name)), failed=True)
         try:
             answer = await anyio.to_thread.run_sync(tool.call, captured, arguments, limiter=limiter)
         except CcinspectError as error:
@@ -105,13 +106,22 @@ def build_server(captured: Captured, tools: Sequence[Tool]) -> Server[Any, Any]:
     return server
 
 
+def _no_such_tool(name: str, offered: list[str]) -> str:
+    if name in ACTING_NAMES:
+        return f"{name} is not offered: tools that change something are off\nthe user can set `mcp.acting: true`"
+    return f"there is no tool {name!r}: there are {', '.join(offered)}"
+
+
 def _resource(captured: Captured, match: re.Match[str]) -> str:
     return resource_text(captured, match[1], cast(Side, match[2]))
 
 
 def _described(tool: Tool) -> types.Tool:
     hints = types.ToolAnnotations(
-        readOnlyHint=not tool.acts, destructiveHint=tool.destroys, idempotentHint=not tool.acts, openWorldHint=False
+        readOnlyHint=not tool.acts,
+        destructiveHint=tool.destroys,
+        idempotentHint=not tool.acts,
+        openWorldHint=tool.leaves,
     )
     return types.Tool(name=tool.name, description=tool.description, inputSchema=tool.schema, annotations=hints)
 

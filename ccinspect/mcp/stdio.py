@@ -9,19 +9,20 @@ import anyio
 from mcp.server.stdio import stdio_server
 
 from ccinspect.mcp.captured import Captured
-from ccinspect.mcp.catalogue import READING
+from ccinspect.mcp.catalogue import offered
 from ccinspect.mcp.masking import prepare
 from ccinspect.mcp.server import build_server
 from ccinspect.paths import Paths
 
 
 def serve_stdio(paths: Paths) -> None:
-    """Serve until standard input ends."""
+    """Serve until standard input ends. Raises ConfigError."""
     anyio.run(_serve, paths)
 
 
 async def _serve(paths: Paths) -> None:
     prepare()
-    server = build_server(Captured(paths), READING)
+    captured = Captured(paths)
+    server = build_server(captured, offered(captured.config().mcp.acting))
     async with stdio_server() as (incoming, outgoing):
         await server.run(incoming, outgoing, server.create_initialization_options())

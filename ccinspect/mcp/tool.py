@@ -34,6 +34,8 @@ class Tool:
     acts: bool = False
     """It changes something."""
     destroys: bool = False
+    leaves: bool = False
+    """It reaches beyond this machine."""
 
     @property
     def name(self) -> str:

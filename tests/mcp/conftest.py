@@ -32,7 +32,7 @@ def ask(captured: Captured) -> Ask:
     """Call a tool as a model does; what it answers, parsed."""
     tools = {tool.name: tool for tool in READING}
 
-    def call(name: str, **arguments: Any) -> dict[str, Any]:
+    def call(name: str, /, **arguments: Any) -> dict[str, Any]:
         answer: dict[str, Any] = json.loads(tools[name].call(captured, arguments).text())
         return answer
 
