@@ -301,6 +301,8 @@ class Change:
         except CcinspectError as error:
             again = False
             self._attempts[-1]["gave_up"] = error.message
+        if not again:
+            self._attempts[-1].setdefault("gave_up", None)
         if again:
             captured.metadata[AGAIN] = True
         elif problem is not None and self._facts.dialect is not None:

@@ -55,7 +55,8 @@ def tell_call(seen: SeenCall, capture: str = "none") -> Told:
         **_answered(seen, response, error),
         **_analysed(analysis, seen.ident),
         **usage_of(analysis),
-        **_whose(seen.flow),
+        **_openai(seen),
+        **whose_attributes(seen.flow),
         **_http(record, seen.flow),
     }
     if spoken.readable:
@@ -74,7 +75,11 @@ def tell_flow(seen: SeenFlow) -> Told:
     problem = part(record, "error").get("msg")
     failed = isinstance(status, int) and status >= 400
     error = str(status) if failed else names.OTHER_ERROR if problem or record.get("state") != "complete" else None
-    found = _http(record, seen) | _whose(seen) | {names.ERROR_TYPE: error, names.NOTE: problem or record.get("hint")}
+    found = (
+        _http(record, seen)
+        | whose_attributes(seen)
+        | {names.ERROR_TYPE: error, names.NOTE: problem or record.get("hint")}
+    )
     started_at = float(timing.get("started_at") or 0.0)
     ended_at = max(started_at, float(timing.get("ended_at") or started_at))
     return Told(str(found[names.HTTP_METHOD]), started_at, ended_at, clean(found), _events(record), error)
@@ -113,7 +118,7 @@ def usage_of(analysis: Analysis | None) -> dict[str, int]:
     return {name: max(0, min(2**53, value)) for name, value in found.items() if value is not None}
 
 
-def agent_attributes(agent: Agent | None) -> Loose:
+def _agent(agent: Agent | None) -> Loose:
     return {names.AGENT_NAME: agent.name, names.AGENT_VERSION: agent.version} if agent else {}
 
 
@@ -166,15 +171,27 @@ def _answered(seen: SeenCall, response: Response | None, error: str | None) -> L
     spoken = seen.spoken
     first = spoken.first_byte_at - spoken.started_at if spoken.first_byte_at is not None else None
     found: Loose = {names.FIRST_CHUNK: max(0.0, first) if first is not None and spoken.request.stream else None}
-    if response is None:
-        return found
-    reason = response.stop_detail or (response.stop_reason.value if response.stop_reason else None)
+    reason = None
+    if response is not None:
+        found |= {names.RESPONSE_ID: response.id, names.RESPONSE_MODEL: response.model}
+        reason = response.stop_detail or (response.stop_reason.value if response.stop_reason else None)
     if reason is None and error is not None and spoken.request.kind == "generate":
+        # One that was expected and did not come.
         reason = "error"
-    return found | {
-        names.RESPONSE_ID: response.id,
-        names.RESPONSE_MODEL: response.model,
-        names.FINISH_REASONS: (reason,) if reason else None,
+    return found | {names.FINISH_REASONS: (reason,) if reason else None}
+
+
+def _openai(seen: SeenCall) -> Loose:
+    """What only calls to OpenAI say."""
+    if names.provider_name(seen.flow.sender.provider) != "openai":
+        return {}
+    request, response = seen.spoken.request, seen.spoken.response
+    fingerprint = response.extra.get("system_fingerprint") if response is not None else None
+    return {
+        names.OPENAI_API: names.openai_api(seen.spoken.dialect),
+        names.OPENAI_REQUEST_TIER: request.service_tier if request.service_tier != "auto" else None,
+        names.OPENAI_RESPONSE_TIER: response.service_tier if response is not None else None,
+        names.OPENAI_FINGERPRINT: fingerprint if isinstance(fingerprint, str) else None,
     }
 
 
@@ -198,11 +215,12 @@ def _analysed(analysis: Analysis | None, ident: str) -> Loose:
     }
 
 
-def _whose(seen: SeenFlow) -> Loose:
+def whose_attributes(seen: SeenFlow) -> Loose:
+    """Agent, run, project, tags and machine."""
     labels = seen.sender.labels
     tags = {names.TAG + name: value for name, value in labels.tags.items()}
     of_run = run_attributes(seen.run, labels.run) | ({names.PROJECT: labels.project} if labels.project else {})
-    return agent_attributes(seen.sender.agent) | of_run | tags | {names.HOST_NAME: labels.machine}
+    return _agent(seen.sender.agent) | of_run | tags | {names.HOST_NAME: labels.machine}
 
 
 def _http(record: Record, seen: SeenFlow) -> Loose:
@@ -231,12 +249,11 @@ def _http(record: Record, seen: SeenFlow) -> Loose:
 
 
 def _events(record: Record) -> tuple[Event, ...]:
-    """Hooks that ran, and what was tried before the answer that the client got. Only how long each took is kept, not
-    when: they are told one after the other from the start of the flow."""
+    """Hooks that ran. Only how long each took is kept, not when: they are told one after the other from the start of
+    the flow."""
     at = float(part(record, "timing").get("started_at") or 0.0)
-    changes = part(record, "changes")
     events = []
-    for hook in changes.get("hooks") or ():
+    for hook in part(record, "changes").get("hooks") or ():
         at += float(hook.get("ms") or 0.0) / 1000
         said = {
             names.EVENT_NAME: hook.get("name"), names.EVENT_STAGE: hook.get("stage"),
@@ -244,14 +261,6 @@ def _events(record: Record) -> tuple[Event, ...]:
             names.NOTE: hook.get("error"),
         }  # fmt: skip
         events.append(Event(names.HOOK_EVENT, at, clean(said)))
-    for attempt in changes.get("attempts") or ():
-        at += float(attempt.get("ms") or 0.0) / 1000
-        said = {
-            names.PROVIDER: names.provider_name(str(attempt["provider"])) if attempt.get("provider") else None,
-            names.REQUEST_MODEL: attempt.get("model"), names.HTTP_STATUS: attempt.get("status"),
-            names.EVENT_MILLISECONDS: _double(attempt.get("ms")), names.ERROR_TYPE: attempt.get("error"),
-        }  # fmt: skip
-        events.append(Event(names.ATTEMPT_EVENT, at, clean(said)))
     return tuple(events)
 
 

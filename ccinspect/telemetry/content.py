@@ -1,4 +1,8 @@
-"""What was said, in the form of the conventions' JSON schemas: only for who set `otel.capture_content`."""
+"""What was said, in the form of the conventions' JSON schemas: only for who set `otel.capture_content`.
+
+Keys of well-known services are masked in all of it: whoever wants prompts in a backend does not want its users to have
+the keys that stand in them.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from ccinspect.policy.unreadable import masked
 from ccinspect.telemetry import names
 from ccinspect.telemetry.spans import Attributes
 from ccinspect.wire.model import (
@@ -23,8 +28,11 @@ from ccinspect.wire.model import (
     Unknown,
 )
 
-MOST = 1_000_000
-"""Characters of one attribute; collectors refuse messages of a few megabytes."""
+MOST = 750_000
+"""Bytes of one attribute: all four of a span must fit into the 4 MB that a collector takes by default."""
+MOST_ARGUMENTS = 32_000
+"""Bytes of a tool's arguments: they are kept until its result comes."""
+_SHORTEST = 100
 
 _FINISH = {
     StopReason.END_TURN: "stop",
@@ -49,7 +57,7 @@ def content_of(request: Request, response: Response | None, capture: str) -> Att
         if response is not None:
             found[names.OUTPUT_OUTLINE] = _text([_sizes("assistant", response.blocks)])
         return found
-    found = {names.INPUT_MESSAGES: _text([_message(one) for one in request.messages])}
+    found = {names.INPUT_MESSAGES: _newest([_message(one) for one in request.messages])}
     if request.system:
         found[names.SYSTEM_INSTRUCTIONS] = _text(_parts(request.system))
     if request.tools:
@@ -61,19 +69,79 @@ def content_of(request: Request, response: Response | None, capture: str) -> Att
 
 def arguments_text(arguments: object) -> str:
     """The arguments of a tool call as JSON, or the text they came as."""
-    return arguments[:MOST] if isinstance(arguments, str) else _text(arguments)
+    if isinstance(arguments, str):
+        return masked(_cut(arguments, MOST_ARGUMENTS))
+    return _fitting(arguments, MOST_ARGUMENTS)
 
 
 def result_text(result: ToolResult) -> str:
     return _text(_plain(result.content))
 
 
+def _newest(messages: list[Json]) -> str:
+    """The messages as JSON; of too long a conversation the newest that fit, and before them how many are missing."""
+    kept: list[str] = []
+    room = MOST - 1_000
+    for number, message in enumerate(reversed(messages)):
+        written = _written(message)
+        if _size(written) > room and not kept:
+            written = _fitting(message, room)
+        room -= _size(written) + 1
+        if room < 0:
+            kept.append(_written({"role": "system", "parts": [_left_out(messages=len(messages) - number)]}))
+            break
+        kept.append(written)
+    return f"[{','.join(reversed(kept))}]"
+
+
 def _text(value: Json) -> str:
-    written = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
-    if len(written) > MOST:
-        written = json.dumps([{"type": "ccinspect.truncated", "characters": len(written)}])
+    return _fitting(value, MOST)
+
+
+def _fitting(value: Json, most: int) -> str:
+    """A message, part or list of them as JSON of so many bytes at most; long texts are cut where it is too long."""
+    written = _written(value)
+    longest = most // 2
+    while _size(written) > most and longest > _SHORTEST:
+        written = _written(_shortened(value, longest))
+        longest //= 4
+    return written if _size(written) <= most else _written(_left_out(characters=len(written)))
+
+
+def _shortened(value: Json, most: int) -> Json:
+    if isinstance(value, str):
+        return _cut(value, most)
+    if isinstance(value, dict):
+        return {name: _shortened(item, most) for name, item in value.items()}
+    return [_shortened(item, most) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _cut(text: str, most: int) -> str:
+    if _size(text) <= most:
+        return text
+    return text.encode("utf-8", "replace")[:most].decode("utf-8", "ignore") + "…"
+
+
+def _left_out(**counts: int) -> Json:
+    return {"type": "ccinspect.left_out", **counts}
+
+
+def _written(value: Json) -> str:
     # Lone surrogates cannot be put into protobuf.
+    written = json.dumps(_masked(value), ensure_ascii=False, separators=(",", ":"), default=str)
     return written.encode("utf-8", "replace").decode()
+
+
+def _masked(value: Json) -> Json:
+    if isinstance(value, str):
+        return masked(value)
+    if isinstance(value, dict):
+        return {masked(str(name)): _masked(item) for name, item in value.items()}
+    return [_masked(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _size(text: str) -> int:
+    return len(text.encode("utf-8", "replace"))
 
 
 def _answers(response: Response) -> list[Json]:
@@ -99,6 +167,9 @@ def _part(block: Block) -> Json:
             return {"type": "text", "content": text}
         case Thinking(text=text):
             return {"type": "reasoning", "content": text}
+        case ToolCall(id=ident, name=name, arguments=arguments, kind=kind, executor="provider"):
+            details = {"type": kind, "arguments": arguments}
+            return {"type": "server_tool_call", "id": ident, "name": name, "server_tool_call": details}
         case ToolCall(id=ident, name=name, arguments=arguments):
             return {"type": "tool_call", "id": ident, "name": name, "arguments": arguments}
         case ToolResult(call_id=ident):
@@ -124,17 +195,17 @@ def _outline(request: Request) -> list[Json]:
 
 
 def _sizes(role: str, blocks: Iterable[Block]) -> Json:
-    return {"role": role, "parts": [_size(block) for block in blocks]}
+    return {"role": role, "parts": [_size_of(block) for block in blocks]}
 
 
-def _size(block: Block) -> Json:
+def _size_of(block: Block) -> Json:
     """Kind and length in characters; of a tool its name too."""
     match block:
         case ToolCall(name=name, arguments=arguments):
             size = len(arguments) if isinstance(arguments, str) else len(json.dumps(arguments, default=str))
             return {"type": "tool_call", "name": name, "size": size}
         case ToolResult(content=content):
-            return {"type": "tool_call_response", "size": sum(_size(inner)["size"] for inner in content)}
+            return {"type": "tool_call_response", "size": sum(_size_of(inner)["size"] for inner in content)}
         case Media(kind=kind, data=data, text=text):
             return {"type": kind, "size": len(data or text or "")}
         case Text(text=text) | Refusal(text=text) | Thinking(text=text) | Unknown(text=text):

@@ -81,16 +81,19 @@ class Metrics:
                 names.SERVER_PORT: request.get("port"),
             }
         )
-        ended = whose | clean({names.ERROR_TYPE: call_error(seen)})
+        error = call_error(seen)
+        ended = whose | clean({names.ERROR_TYPE: error})
         if spoken.ended_at is not None:
             self._duration.record(max(0.0, spoken.ended_at - spoken.started_at), ended)
         if spoken.request.stream and spoken.first_byte_at is not None:
             self._first_chunk.record(max(0.0, spoken.first_byte_at - spoken.started_at), whose)
         usage = usage_of(seen.analysis)
-        for attribute, histogram in self._tokens.items():
-            histogram.record(usage.get(attribute, 0), ended)
-        for attribute, counter in self._usage.items():
-            counter.add(usage.get(attribute, 0), whose | {names.MODALITY: "unknown"})
+        for attribute, value in usage.items():
+            # What a failed call used was paid for, but tells nothing about how much calls use.
+            if attribute in self._tokens and error is None:
+                self._tokens[attribute].record(value, whose)
+            if attribute in self._usage:
+                self._usage[attribute].add(value, whose | {names.MODALITY: "unknown"})
         if usage.get(names.INPUT_TOKENS) and names.CACHE_READ_TOKENS in usage:
             self._hit_rate.record(usage[names.CACHE_READ_TOKENS] / usage[names.INPUT_TOKENS], whose)
         if seen.analysis is not None and seen.analysis.cost.total:

@@ -60,11 +60,21 @@ TOOL_CALL = "gen_ai.tool.call.id"
 TOOL_ARGUMENTS = "gen_ai.tool.call.arguments"
 TOOL_RESULT = "gen_ai.tool.call.result"
 
+# A run.
+WORKFLOW = "gen_ai.workflow.name"
+
+# What OpenAI's own page of the conventions adds.
+OPENAI_API = "openai.api.type"
+OPENAI_REQUEST_TIER = "openai.request.service_tier"
+OPENAI_RESPONSE_TIER = "openai.response.service_tier"
+OPENAI_FINGERPRINT = "openai.response.system_fingerprint"
+
 # General conventions.
 SERVER_ADDRESS = "server.address"
 SERVER_PORT = "server.port"
 HTTP_METHOD = "http.request.method"
 HTTP_STATUS = "http.response.status_code"
+RESENT = "http.request.resend_count"
 REQUEST_BYTES = "http.request.body.size"
 RESPONSE_BYTES = "http.response.body.size"
 URL = "url.full"
@@ -107,11 +117,10 @@ INPUT_OUTLINE = "ccinspect.input.outline"
 OUTPUT_OUTLINE = "ccinspect.output.outline"
 UNFINISHED = "ccinspect.unfinished"
 LINK = "ccinspect.link"
-"""On a link, why it is there: `retry_of`, `conversation`, `replay_of`."""
+"""On a link, why it is there: `retry_of`, `fallback_of`, `replay_of`, `conversation`, `run`."""
 
 # Events.
 HOOK_EVENT = "ccinspect.hook"
-ATTEMPT_EVENT = "ccinspect.attempt"
 EVENT_NAME = "ccinspect.hook.name"
 EVENT_STAGE = "ccinspect.hook.stage"
 EVENT_STATE = "ccinspect.hook.state"
@@ -165,6 +174,7 @@ INVOKE_WORKFLOW = "invoke_workflow"
 EXECUTE_TOOL = "execute_tool"
 
 _BY_DIALECT = {"gemini": GENERATE_CONTENT, "openai_completions": TEXT_COMPLETION}
+_OPENAI_APIS = {"openai_chat": "chat_completions", "openai_responses": "responses"}
 OTHER_ERROR = "_OTHER"
 
 
@@ -175,3 +185,8 @@ def provider_name(name: str) -> str:
 def operation_name(kind: str, dialect: str) -> str:
     """The operation of a model call; kinds the conventions do not know keep our word for them."""
     return _BY_DIALECT.get(dialect, CHAT) if kind == "generate" else kind
+
+
+def openai_api(dialect: str) -> str | None:
+    """The conventions' word for the API that a call to OpenAI speaks; None where they have none."""
+    return _OPENAI_APIS.get(dialect)

@@ -47,12 +47,15 @@ class Exporting:
     def send(self, spans: Sequence[Span]) -> str | None:
         """Export a batch; the result says why it failed, None when it did not. Takes 10 seconds, or
         `OTEL_EXPORTER_OTLP_TIMEOUT`, at most."""
-        self._words.text = ""
         try:
             done = self._exporter.export([self.convert(span) for span in spans])
         except Exception as error:
             return f"{type(error).__name__}: {error}"[:_MOST_WORDS]
-        return None if done is SpanExportResult.SUCCESS else self._words.text or "the export failed"
+        if done is SpanExportResult.SUCCESS:
+            self._words.text = ""
+            return None
+        # The exporters do not repeat themselves: without new words it is as before.
+        return self._words.text or "the export failed"
 
     def close(self) -> None:
         """Let go of the connection; an export that is under way fails."""

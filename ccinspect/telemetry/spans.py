@@ -9,11 +9,15 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass, field
+from sys import getsizeof
 
 Value = str | bool | int | float | tuple[str, ...]
 Attributes = dict[str, Value]
 
 INTERNAL, CLIENT = "internal", "client"
+
+_BARE, _EACH_EVENT = 4_000, 600
+"""Bytes of a span without its texts: of a call it is mostly the dictionary of its attributes."""
 
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 
@@ -59,8 +63,9 @@ class Span:
 
     @property
     def weight(self) -> int:
-        """About how many bytes it takes, for the queue's bound."""
-        return 500 + sum(len(value) for value in self.attributes.values() if isinstance(value, str))
+        """About how many bytes of memory it takes, for the queue's bound."""
+        texts = sum(getsizeof(value) for value in self.attributes.values() if isinstance(value, str))
+        return _BARE + texts + _EACH_EVENT * (len(self.events) + len(self.links))
 
 
 def trace_id(*names: str) -> int:

@@ -18,7 +18,8 @@ from ccinspect.analysis.observer import FindRun, SeenCall, SeenFlow
 from ccinspect.analysis.parties import header
 from ccinspect.store.record import Record
 from ccinspect.telemetry import names
-from ccinspect.telemetry.calls import Told, agent_attributes, clean, dollars, run_attributes, tell_call, tell_flow
+from ccinspect.telemetry.attempts import tell_attempts
+from ccinspect.telemetry.calls import Told, clean, dollars, run_attributes, tell_call, tell_flow, whose_attributes
 from ccinspect.telemetry.content import arguments_text, result_text
 from ccinspect.telemetry.settings import OtelSettings
 from ccinspect.telemetry.spans import (
@@ -39,7 +40,7 @@ IDLE_SECONDS = 600.0
 """A conversation outside of runs that was silent for so long has ended, as far as a trace goes."""
 _KEPT_RUNS = 1_000
 _KEPT_CALLS = 20_000
-_KEPT_TOOLS = 5_000
+_KEPT_TOOLS = 1_000
 _KEPT_CONVERSATIONS = 2_000
 
 
@@ -64,8 +65,8 @@ class _PendingTool:
 
     place: Place
     parent: Place
+    name: str
     started_at: float
-    call: ToolCall
     attributes: Attributes
 
 
@@ -99,14 +100,17 @@ class Trees:
         yield from self._answered_tools(seen)
         self._asked_tools(seen, place, told)
         yield from self._sampled(_span(told, CLIENT, place, parent, links))
+        yield from self._attempts(seen.flow.record, seen.ident, place, told)
         while len(self._conversations) > _KEPT_CONVERSATIONS:
             yield from self._close(next(iter(self._conversations)))
 
     def other(self, seen: SeenFlow) -> Iterator[Span]:
         """The span of an HTTP flow that is no model call."""
         told = tell_flow(seen)
-        place, parent, links = self._place(seen.record["id"], seen, self._run(seen, told), "flow")
+        ident = seen.record["id"]
+        place, parent, links = self._place(ident, seen, self._run(seen, told), "flow")
         yield from self._sampled(_span(told, CLIENT, place, parent, links))
+        yield from self._attempts(seen.record, ident, place, told)
 
     def end_runs(self, find_run: FindRun) -> Iterator[Span]:
         """The spans of runs that have ended, and of their conversations."""
@@ -151,6 +155,14 @@ class Trees:
             links.append(Link(self._calls[replayed], {names.LINK: "replay_of"}))
         return tuple(links)
 
+    def _attempts(self, record: Record, ident: str, flow: Place, told: Told) -> Iterator[Span]:
+        before: Place | None = None
+        for number, attempt in enumerate(tell_attempts(record, told, self.settings.capture_content)):
+            place = Place(flow.trace, span_id("attempt", ident, str(number)))
+            links = (Link(before, {names.LINK: attempt.relation}),) if before else ()
+            yield from self._sampled(_span(attempt.told, CLIENT, place, flow, links))
+            before = place
+
     def _run(self, flow: SeenFlow, told: Told) -> Place | None:
         ident = flow.sender.labels.run
         if ident is None:
@@ -176,15 +188,13 @@ class Trees:
         if known is None:
             parent = self._above_conversation(seen) or run
             trace = parent.trace if parent else trace_id("conversation", seen.ident)
-            agent = seen.flow.sender.agent
             about: dict[str, Any] = {
                 names.OPERATION: names.INVOKE_AGENT,
                 names.PROVIDER: told.attributes.get(names.PROVIDER),
                 names.CONVERSATION: ident,
                 names.SESSION: seen.analysis.session.session,
                 names.RELATION: lineage.relation.value,
-                **agent_attributes(agent),
-                **run_attributes(seen.flow.run, seen.flow.sender.labels.run),
+                **whose_attributes(seen.flow),
             }
             # Named after the first call of this stretch: after a pause there is another span.
             place = Place(trace, span_id("conversation", ident, seen.ident))
@@ -214,14 +224,21 @@ class Trees:
             return
         for block in seen.spoken.response.blocks:
             if isinstance(block, ToolCall) and block.executor == "client" and block.id:
-                whose = {
-                    name: value
-                    for name, value in told.attributes.items()
-                    if name in (names.AGENT_NAME, names.CONVERSATION, names.RUN, names.PROJECT)
-                }
                 tool = Place(place.trace, span_id("tool", seen.ident, block.id))
-                pending = _PendingTool(tool, place, told.ended_at, block, whose)
+                pending = _PendingTool(tool, place, block.name, told.ended_at, self._about_tool(block, told))
                 _keep(self._tools, (seen.analysis.lineage.conversation, block.id), pending, _KEPT_TOOLS)
+
+    def _about_tool(self, call: ToolCall, told: Told) -> Attributes:
+        about: dict[str, Any] = {
+            names.OPERATION: names.EXECUTE_TOOL,
+            names.TOOL_NAME: call.name,
+            names.TOOL_TYPE: "function" if call.kind == "function" else "extension",
+            names.TOOL_CALL: call.id,
+        }
+        if self.settings.capture_content == "full":
+            about[names.TOOL_ARGUMENTS] = arguments_text(call.arguments)
+        of_call = (names.AGENT_NAME, names.CONVERSATION, names.RUN, names.RUN_NAME, names.PROJECT)
+        return clean(about) | {name: told.attributes[name] for name in of_call if name in told.attributes}
 
     def _answered_tools(self, seen: SeenCall) -> Iterator[Span]:
         if seen.analysis is None or not self._tools:
@@ -235,23 +252,16 @@ class Trees:
                         yield from self._tool(pending, seen.spoken.started_at, block)
 
     def _tool(self, tool: _PendingTool, ended_at: float, result: ToolResult | None) -> Iterator[Span]:
-        about: dict[str, Any] = {
-            names.OPERATION: names.EXECUTE_TOOL,
-            names.TOOL_NAME: tool.call.name,
-            names.TOOL_TYPE: "function" if tool.call.kind == "function" else "extension",
-            names.TOOL_CALL: tool.call.id,
-            **tool.attributes,
-        }
+        about: dict[str, Any] = dict(tool.attributes)
         failed = None
         if result is None:
             about[names.UNFINISHED] = True
         elif result.is_error:
             failed = about[names.ERROR_TYPE] = "tool_error"
-        if self.settings.capture_content == "full":
-            about[names.TOOL_ARGUMENTS] = arguments_text(tool.call.arguments)
-            about[names.TOOL_RESULT] = result_text(result) if result else None
+        if result is not None and self.settings.capture_content == "full":
+            about[names.TOOL_RESULT] = result_text(result)
         ended_at = max(tool.started_at, ended_at)
-        name = f"{names.EXECUTE_TOOL} {tool.call.name}"
+        name = f"{names.EXECUTE_TOOL} {tool.name}"
         yield from self._sampled(
             Span(name, INTERNAL, tool.place, tool.parent, tool.started_at, ended_at, clean(about), error=failed)
         )
@@ -259,18 +269,20 @@ class Trees:
     def _end_run(self, ident: str, record: Record | None) -> Iterator[Span]:
         run = self._runs.pop(ident)
         _keep(self._ended, ident, run.place, _KEPT_RUNS)
-        mine = [name for name, one in self._conversations.items() if one.run == ident]
-        for name in mine:
-            one = self._conversations[name]
+        mine = [key for key, one in self._conversations.items() if one.run == ident]
+        for conversation in mine:
+            one = self._conversations[conversation]
             run.calls, run.cost, run.unpriced = run.calls + one.calls, run.cost + one.cost, run.unpriced + one.unpriced
-            yield from self._close(name)
+            yield from self._close(conversation)
         record = record or {}
         ended_at = max(run.started_at, float(record.get("ended_at") or run.ended_at))
         code = record.get("exit_code")
-        about = run.attributes | _sums(run) | clean({names.EXIT_CODE: code})
         failed = f"exit code {code}" if isinstance(code, int) and code else None
-        title = f"{names.INVOKE_WORKFLOW} {record.get('name') or about.get(names.COMMAND) or 'run'}"
-        yield from self._sampled(Span(title, INTERNAL, run.place, None, run.started_at, ended_at, about, error=failed))
+        title = record.get("name") or run.attributes.get(names.COMMAND)
+        said = {names.EXIT_CODE: code, names.ERROR_TYPE: str(code) if failed else None, names.WORKFLOW: title}
+        about = run.attributes | _sums(run) | clean(said)
+        name = f"{names.INVOKE_WORKFLOW} {title or 'run'}"
+        yield from self._sampled(Span(name, INTERNAL, run.place, None, run.started_at, ended_at, about, error=failed))
 
     def _close(self, ident: str) -> Iterator[Span]:
         one = self._conversations.pop(ident)

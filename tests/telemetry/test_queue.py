@@ -64,7 +64,7 @@ def test_one_that_is_slow_costs_the_oldest_spans_and_no_wait(collector: Collecto
 
 
 def test_spans_are_bounded_in_bytes_too(collector: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queues, "MOST_BYTES", 10_000)
+    monkeypatch.setattr(queues, "MOST_BYTES", 15_000)
     queue = SpanQueue(collector.send, 1000)
     queue.put(span(0))
     assert collector.asked.acquire(timeout=30)

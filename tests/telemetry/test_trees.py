@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from ccinspect.analysis.analyst import Analyst
 from ccinspect.analysis.observer import FindRun, SeenCall, SeenFlow
 from ccinspect.analysis.options import AnalysisOptions
@@ -136,16 +138,56 @@ def test_what_a_sub_agent_says_hangs_below_the_tool_that_began_it(tmp_path: Path
     assert len({span.place.trace for span in spans}) == 1
 
 
-def test_hooks_and_fallbacks_are_events_of_the_call(tmp_path: Path) -> None:
-    changes = {
-        "hooks": [{"name": "shorten", "stage": "request", "state": "ran", "ms": 3.5, "changed": [], "error": None}],
-        "attempts": [{"provider": "anthropic", "model": "claude-opus-4-5", "status": 529, "ms": 20.0, "error": None}],
-    }
-    [span] = named(observe(tmp_path, anthropic_call(user("hello"), changes=changes)).spans, "chat")
-    assert [event.name for event in span.events] == ["ccinspect.hook", "ccinspect.attempt"]
-    assert span.events[0].attributes["ccinspect.hook.name"] == "shorten"
-    assert span.events[0].attributes["ccinspect.duration_ms"] == 3.5
-    assert span.events[1].attributes["http.response.status_code"] == 529
+def test_the_time_of_hooks_is_events_of_the_call(tmp_path: Path) -> None:
+    hook = {"name": "shorten", "stage": "request", "state": "ran", "ms": 3.5, "changed": [], "error": None}
+    [span] = named(observe(tmp_path, anthropic_call(user("hello"), changes={"hooks": [hook]})).spans, "chat")
+    [event] = span.events
+    assert event.name == "ccinspect.hook"
+    assert event.attributes["ccinspect.hook.name"] == "shorten"
+    assert event.attributes["ccinspect.duration_ms"] == 3.5
+
+
+def attempt(status: int | None, **more: Any) -> dict[str, Any]:
+    url = "https://api.anthropic.com/v1/messages"
+    return {"provider": "anthropic", "model": None, "url": url, "status": status, "ms": 20.0, "error": "why", **more}
+
+
+def test_what_was_tried_before_the_answer_is_below_the_call_and_linked(tmp_path: Path) -> None:
+    tried = [
+        attempt(529, waited=0.5),
+        attempt(529),
+        {"provider": "gone", "model": "m", "status": None, "error": "there is no such provider"},
+    ]
+    spans = observe(tmp_path, anthropic_call(user("hello"), changes={"attempts": tried})).spans
+    [call] = named(spans, "chat")
+    attempts = [span for span in spans if span.parent == call.place]
+    assert [span.attributes.get("http.response.status_code") for span in attempts] == [529, 529, None, 200]
+    assert [span.error for span in attempts] == ["529", "529", "_OTHER", None]
+    assert [span.attributes.get("http.request.resend_count") for span in attempts] == [None, 1, 2, 3]
+    assert [link.attributes["ccinspect.link"] for span in attempts for link in span.links] == [
+        "retry_of", "fallback_of", "fallback_of",
+    ]  # fmt: skip
+    assert [link.to for span in attempts for link in span.links] == [span.place for span in attempts[:-1]]
+    assert attempts[1].started_at == pytest.approx(call.started_at + 0.52)
+    assert attempts[0].attributes["server.address"] == "api.anthropic.com"
+    assert len(named(spans, "chat")) == 1
+    # A provider's words may quote the prompt.
+    assert "why" not in str(spans)
+    assert attempts[2].attributes["ccinspect.note"] == "there is no such provider"
+
+
+def test_the_last_attempt_that_failed_is_the_answer_when_no_other_was_made(tmp_path: Path) -> None:
+    tried = [attempt(529, waited=0.1), attempt(529, gave_up="2 attempts failed")]
+    for number, attempts in enumerate((tried, tried[1:])):
+        flow = anthropic_call(user("hello"), status=529, changes={"attempts": attempts})
+        spans = observe(tmp_path / str(number), flow).spans
+        [call] = named(spans, "chat")
+        assert len([span for span in spans if span.parent == call.place]) == (2 if len(attempts) == 2 else 0)
+
+
+def test_a_refused_key_that_was_renewed_is_a_retry(tmp_path: Path) -> None:
+    spans = observe(tmp_path, anthropic_call(user("hello"), changes={"attempts": [attempt(401)]})).spans
+    assert [link.attributes["ccinspect.link"] for span in spans for link in span.links] == ["retry_of"]
 
 
 def test_another_try_is_linked_to_the_first(tmp_path: Path) -> None:
