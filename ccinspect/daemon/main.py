@@ -25,6 +25,7 @@ from ccinspect.addons.commands import Commands
 from ccinspect.addons.connect_to import ConnectTo, Target, parse_connect_to
 from ccinspect.addons.egress import EgressGuard
 from ccinspect.addons.inspector import Inspector
+from ccinspect.addons.mcp_endpoint import McpEndpoint
 from ccinspect.addons.outgoing import FactFinder
 from ccinspect.addons.own_endpoints import OwnEndpoints
 from ccinspect.addons.plain_http2 import PlainHttp2
@@ -212,6 +213,7 @@ class Daemon:
         own = OwnEndpoints(self.sources, self._health, partial(_models, changes), self.notifications.add)
         master.insert_addons(
             PlainHttp2(),
+            McpEndpoint(self.sources, None if self.mcp is None else self.mcp.port),
             own,
             ReverseRouting(self.sources),
             guard,
