@@ -16,6 +16,7 @@
     ├── CredentialsError       a credential cannot be had, or may not be used
     ├── TransformError         a request cannot be sent where a rule says, or not in the dialect spoken there
     ├── ShapeError             a shape does not exist, cannot be read, or would hold what is private
+    ├── SetupError             a file of an agent, a shell or the system cannot be changed, and is as it was
     └── StoreError
         ├── StoreUnavailable   the store cannot be opened, read or written
         ├── FlowNotFound       no flow has this id
@@ -23,7 +24,8 @@
         ├── FilterError        a jq filter does not compile, fails, or yields no array
         ├── BadSelection       a selection flag has a value that cannot be understood
         ├── NoModelCall        the flow is no model call, or its content was not kept
-        └── SessionError       a named session does not exist, or is open already
+        ├── SessionError       a named session does not exist, or is open already
+        └── BackupError        a backup cannot be written, read or put in place
 
 Every error says in `message` what happened and what that means, and in `hint` what to do next. A
 traceback never reaches a terminal for one of these.
@@ -109,6 +111,10 @@ class ShapeError(CcinspectError):
     """A shape does not exist, cannot be read or written, or would hold what is private."""
 
 
+class SetupError(CcinspectError):
+    """A file of an agent, a shell or the system cannot be changed; it was left as it is."""
+
+
 class StoreError(CcinspectError):
     """The store cannot answer."""
 
@@ -141,3 +147,7 @@ class NoModelCall(StoreError):
 
 class SessionError(StoreError):
     """A named session does not exist, or cannot be opened or closed."""
+
+
+class BackupError(StoreError):
+    """A backup of the store cannot be written or read, or would overwrite something."""

@@ -13,6 +13,7 @@ import typer
 from ccinspect.cli import (
     conversation_commands,
     daemon_commands,
+    db_commands,
     flows_commands,
     mcp_commands,
     namespace_commands,
@@ -22,6 +23,7 @@ from ccinspect.cli import (
     rule_commands,
     run_command,
     session_commands,
+    setup_commands,
     shape_commands,
 )
 from ccinspect.cli.instance import Instance
@@ -53,7 +55,9 @@ def build_app() -> typer.Typer:
     shape_commands.register(app)
     provider_commands.register(app)
     mcp_commands.register(app)
+    setup_commands.register(app)
     namespace_commands.register(app)
+    db_commands.register(app)
     other_commands.register(app)
     return app
 

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from ccinspect.cli.instance import Instance
+from ccinspect.cli.late_progress import LateProgress
 from ccinspect.control.client import ControlClient
 from ccinspect.control.ready import READY_FD_ENV, wait_ready
 from ccinspect.errors import DaemonNotRunning, DaemonRunning, StartFailed
@@ -89,7 +90,8 @@ def _start(instance: Instance, log: int, ready: int) -> subprocess.Popen[bytes]:
 
 def _wait(child: subprocess.Popen[bytes], reading: int, log_file: Path, said_before: int) -> None:
     try:
-        wait_ready(reading, START_TIMEOUT)
+        with LateProgress() as progress:
+            wait_ready(reading, START_TIMEOUT, progress)
     except StartFailed as error:
         # It neither became ready nor said why: leave nothing half started behind.
         child.terminate()

@@ -151,6 +151,8 @@ class ControlServer:
                 removed = await self._recorder.command("clear", params)
                 self._analyst.sweep()
                 return {"removed": removed}
+            case protocol.VACUUM:
+                return {"freed": await self._recorder.command("vacuum")}
             case protocol.RELOAD:
                 return await self._reload()
             case protocol.SHUTDOWN:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ccinspect.errors import ControlError, StoreUnavailable
-from ccinspect.store import maintenance, redaction, schema
+from ccinspect.store import maintenance, redaction, schema, upgrade
 from ccinspect.store.losses import Losses
 from ccinspect.store.options import StoreOptions
 from ccinspect.store.selection import Selection
@@ -49,6 +49,7 @@ class Database:
                 "the store is being written by a daemon", "ask that daemon, or stop it first (`ccinspect stop`)"
             ) from error
         try:
+            upgrade.bring_up_to_date(self._dir)
             self._connect()
             maintenance.mark_interrupted(self._db)
         except BaseException:
@@ -92,6 +93,8 @@ class Database:
         """Carry out a command of the control API. Raises CcinspectError or sqlite3.Error."""
         if name == "clear":
             return maintenance.clear(self._db, self._writer.bodies, params)
+        if name == "vacuum":
+            return maintenance.vacuum(self._db, self._writer.bodies)
         raise ControlError(f"the recorder knows no command {name!r}")
 
     def maintain(self) -> Iterator[None]:
@@ -203,6 +206,15 @@ def clear_without_daemon(store_dir: Path, selection: Selection) -> int:
 
     Raises BadSelection, and StoreUnavailable when a daemon, or its recorder, is still writing.
     """
+    return _command_without_daemon(store_dir, "clear", selection.to_params())
+
+
+def vacuum_without_daemon(store_dir: Path) -> int:
+    """Drop what nothing refers to while no daemon runs; the result is bytes. Raises as `clear_without_daemon`."""
+    return _command_without_daemon(store_dir, "vacuum", {})
+
+
+def _command_without_daemon(store_dir: Path, name: str, params: dict[str, Any]) -> int:
     if not (store_dir / schema.DATABASE).exists():
         return 0
     database = Database(store_dir, StoreOptions())
@@ -211,7 +223,7 @@ def clear_without_daemon(store_dir: Path, selection: Selection) -> int:
     except OSError as error:
         raise schema.cannot_open(store_dir / schema.DATABASE, error) from error
     try:
-        return int(database.command("clear", selection.to_params()))
+        return int(database.command(name, params))
     except sqlite3.Error as error:
         raise schema.cannot_open(store_dir / schema.DATABASE, error) from error
     finally:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from ccinspect.errors import BadSelection
@@ -64,6 +66,31 @@ def retain(db: sqlite3.Connection, bodies: BodyWriter, options: StoreOptions) ->
         oldest = db.execute("SELECT min(started_at) FROM flows").fetchone()[0]
         _forget_runs(db, oldest if oldest is not None else time.time())
     yield from give_back(db, bodies)
+
+
+def vacuum(db: sqlite3.Connection, bodies: BodyWriter) -> int:
+    """Give back to the file system whatever holds nothing; the result is how many bytes."""
+    before = _file_bytes(db)
+    for _ in give_back(db, bodies):
+        continue
+    return max(0, before - _file_bytes(db))
+
+
+def compact(database: Path) -> int:
+    """Write a database anew without gaps, in the order of its tables; the result is how many bytes shorter it is.
+
+    Takes as much room again for as long as it lasts. The caller is the sole writer. Raises sqlite3.Error.
+    """
+    with contextlib.closing(sqlite3.connect(database, isolation_level=None, timeout=10.0)) as db:
+        before = _file_bytes(db)
+        db.execute("VACUUM")
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        return max(0, before - _file_bytes(db))
+
+
+def _file_bytes(db: sqlite3.Connection) -> int:
+    pages, size = (db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
+    return int(pages * size)
 
 
 def used_bytes(db: sqlite3.Connection) -> int:

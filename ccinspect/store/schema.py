@@ -6,6 +6,7 @@ Anyone may read it with the `sqlite3` program; docs/store.md explains each table
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from ccinspect.store.record_dictionary import RECORD_DICTIONARY_1
 DATABASE = "flows.db"
 LOCK = "recorder.lock"
 SPOOL = "spool"
+BACKUPS = "backups"
+_ROOM_FOR_READERS = 1 << 16
 
 _FIRST = """
 CREATE TABLE runs (
@@ -128,7 +131,7 @@ def open_for_writing(store_dir: Path) -> sqlite3.Connection:
     try:
         version = db.execute("PRAGMA user_version").fetchone()[0]
         if version > len(MIGRATIONS):
-            raise _other_version(path, version)
+            raise other_version(path, version)
         db.execute("PRAGMA auto_vacuum = INCREMENTAL")
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")
@@ -164,7 +167,7 @@ def open_for_reading(store_dir: Path) -> sqlite3.Connection:
         raise cannot_open(path, error) from error
     if version != len(MIGRATIONS):
         db.close()
-        raise _other_version(path, version)
+        raise other_version(path, version)
     return db
 
 
@@ -187,7 +190,8 @@ def _migrate(db: sqlite3.Connection, version: int) -> None:
             raise
 
 
-def _other_version(path: Path, version: int) -> StoreUnavailable:
+def other_version(path: Path, version: int) -> StoreUnavailable:
+    """What to say of a store that another version of this program wrote."""
     if version > len(MIGRATIONS):
         return StoreUnavailable(
             f"the store at {path} was written by a newer ccinspect (schema {version}, this one knows "
@@ -196,12 +200,29 @@ def _other_version(path: Path, version: int) -> StoreUnavailable:
         )
     return StoreUnavailable(
         f"the store at {path} is of an older ccinspect (schema {version}, this one needs {len(MIGRATIONS)})",
-        "start the daemon once: it brings the store up to date (`ccinspect start --detach`)",
+        "the daemon brings it up to date when it starts (`ccinspect start --detach`), or: ccinspect db upgrade",
     )
 
 
 def cannot_open(path: Path, error: Exception) -> StoreUnavailable:
+    """What to say of a database that SQLite or the file system refuses."""
+    if _is_full(path, error):
+        return StoreUnavailable(
+            f"the store at {path} cannot be written: the disk is full; it is as it was",
+            "free some space, and try again",
+        )
     return StoreUnavailable(
         f"the store at {path} cannot be used: {error}",
         "check that the disk is not full and that the file is yours; move it away to begin a new one",
     )
+
+
+def _is_full(path: Path, error: Exception) -> bool:
+    """SQLite calls it an I/O error when there is no room for the file that readers share."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code != sqlite3.SQLITE_IOERR:
+        return code == sqlite3.SQLITE_FULL
+    try:
+        return shutil.disk_usage(path.parent).free < _ROOM_FOR_READERS
+    except OSError:
+        return False

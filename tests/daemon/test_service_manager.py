@@ -1,0 +1,108 @@
+"""What a real daemon says to a real receiver of sd_notify(3) datagrams."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ccinspect.daemon.service_manager import ServiceManager
+from tests.store.old import unpack_old_store
+from tests.support.daemon import Daemon
+
+SECONDS = 30
+
+
+class Receiver:
+    """systemd's end of the socket."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.settimeout(SECONDS)
+        self._socket.bind("\0" + address[1:] if address[0] == "@" else address)
+
+    def next(self) -> dict[str, str]:
+        lines = self._socket.recv(4096).decode().splitlines()
+        return dict(line.split("=", 1) for line in lines)
+
+    def until(self, name: str) -> dict[str, str]:
+        """The next message that has `name`; at most so many others before it."""
+        for _ in range(200):
+            message = self.next()
+            if name in message:
+                return message
+        raise AssertionError(f"no {name}")
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@pytest.fixture(params=["path", "abstract"])
+def receiver(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Receiver]:
+    found = Receiver(str(tmp_path / "notify") if request.param == "path" else f"@ccinspect-test-{os.getpid()}")
+    yield found
+    found.close()
+
+
+def test_the_life_of_a_supervised_daemon(daemon: Daemon, receiver: Receiver) -> None:
+    daemon.stop()
+    unpack_old_store(daemon.paths.store_dir / "fresh", 1).rename(daemon.paths.store_dir / "flows.db")
+    environ = daemon.environment() | {"NOTIFY_SOCKET": receiver.address, "WATCHDOG_USEC": "300000"}
+    with subprocess.Popen(
+        daemon.argv("start"), env=environ, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    ) as process:
+        try:
+            message = receiver.next()
+            assert "up to date" in message["STATUS"]
+            assert int(message["EXTEND_TIMEOUT_USEC"]) >= 60_000_000
+            ready = receiver.until("READY")
+            assert "http://127.0.0.1:" in ready["STATUS"]
+            assert daemon.run("status").returncode == 0, "ready means that it can be used"
+            for _ in range(3):
+                receiver.until("WATCHDOG")
+            settings = yaml.safe_load(daemon.paths.config_file.read_text())
+            for mistake, words in ((True, "those before stay"), (False, "read anew")):
+                daemon.paths.config_file.write_text(yaml.safe_dump(settings | ({"flosw": {}} if mistake else {})))
+                process.send_signal(signal.SIGHUP)
+                assert int(receiver.until("RELOADING")["MONOTONIC_USEC"]) > 0
+                receiver.until("READY")
+                assert words in daemon.log()
+            process.terminate()
+            receiver.until("STOPPING")
+        finally:
+            process.terminate()
+            _, said = process.communicate(timeout=SECONDS)
+    assert process.returncode == 0
+    assert b"token" not in said, "the journal is no place for it"
+
+
+def test_no_child_is_taken_for_the_service() -> None:
+    environ = {"NOTIFY_SOCKET": "/run/x", "WATCHDOG_USEC": "3000000", "WATCHDOG_PID": str(os.getpid())}
+    manager = ServiceManager.from_environment(environ)
+    assert environ == {}
+    assert (manager.supervised, manager.watchdog) == (True, 3.0)
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {},
+        {"NOTIFY_SOCKET": "vsock:2:1234"},
+        {"NOTIFY_SOCKET": "/run/x", "WATCHDOG_USEC": "3000000", "WATCHDOG_PID": "1"},
+        {"NOTIFY_SOCKET": "/run/x", "WATCHDOG_USEC": "soon"},
+    ],
+)
+def test_what_is_not_meant_for_us(environ: dict[str, str]) -> None:
+    assert ServiceManager.from_environment(environ).watchdog is None
+
+
+def test_nobody_listening_is_no_error(tmp_path: Path) -> None:
+    ServiceManager().ready("x")
+    ServiceManager(str(tmp_path / "gone")).ready("x")
