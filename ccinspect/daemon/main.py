@@ -7,7 +7,6 @@ import contextlib
 import fcntl
 import logging
 import os
-import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -37,7 +36,7 @@ from ccinspect.analysis.options import AnalysisOptions
 from ccinspect.auth.plain_secret import resolve_secret
 from ccinspect.config import Config, load_config
 from ccinspect.control.ready import ReadyPipe
-from ccinspect.daemon import logs, readiness, roots
+from ccinspect.daemon import logs, readiness, roots, signals
 from ccinspect.daemon.analyst import AnalystProcess
 from ccinspect.daemon.control_server import ControlServer
 from ccinspect.daemon.events import Events
@@ -49,8 +48,10 @@ from ccinspect.daemon.plan import Surroundings, build_plan
 from ccinspect.daemon.ports import claim_port, release_ports
 from ccinspect.daemon.runs import Runs
 from ccinspect.daemon.secrets_at_start import keep_token
+from ccinspect.daemon.service_manager import ServiceManager
 from ccinspect.daemon.spent import read_spent
 from ccinspect.daemon.status import build_status, lasting_warnings
+from ccinspect.daemon.store_upgrade import bring_store_up_to_date
 from ccinspect.errors import ConfigError, DaemonRunning, PortBusy
 from ccinspect.hooks.notifications import Notifications
 from ccinspect.identity.providers import Providers
@@ -82,11 +83,12 @@ def serve(paths: Paths, config: Config) -> None:
     for directory in (paths.data_dir, paths.ca_dir, paths.runtime_root, paths.runtime_dir):
         make_private_dir(directory)
     with _only_daemon(paths):
-        pipe = ReadyPipe.from_environment()
+        pipe, manager = ReadyPipe.from_environment(), ServiceManager.from_environment()
         try:
             logs.set_up_logging(config.daemon, paths.log_file, foreground=not pipe.detached)
             daemon = Daemon(paths, config)
-            asyncio.run(daemon.run(pipe))
+            bring_store_up_to_date(paths.store_dir, pipe, manager)
+            asyncio.run(daemon.run(pipe, manager))
         except Exception as error:
             pipe.failed(error)
             raise
@@ -151,7 +153,7 @@ class Daemon:
         self.plan = build_plan(config, self.surroundings, self.egress)
         self.kept = KeptRules(config.redact)
 
-    async def run(self, pipe: ReadyPipe) -> None:
+    async def run(self, pipe: ReadyPipe, manager: ServiceManager) -> None:
         """Start, serve, stop."""
         store = self.config.store
         recorder = Recorder.start(
@@ -167,12 +169,12 @@ class Daemon:
         )
         try:
             with asyncio_utils.set_eager_task_factory():
-                await self._serve(recorder, pipe)
+                await self._serve(recorder, pipe, manager)
         finally:
             await recorder.close()
             logger.info("stopped")
 
-    async def _serve(self, recorder: Recorder, pipe: ReadyPipe) -> None:
+    async def _serve(self, recorder: Recorder, pipe: ReadyPipe, manager: ServiceManager) -> None:
         fidelity.install()
         resending.install()
         inspector = self.config.inspector
@@ -263,8 +265,8 @@ class Daemon:
         control = ControlServer(
             self.paths.control_socket, runs, events, recorder, analyst, status, reload, master.should_exit.set
         )
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            asyncio.get_running_loop().add_signal_handler(number, master.should_exit.set)
+        said = f"base URL http://127.0.0.1:{self.ports['reverse']}, proxy http://127.0.0.1:{self.ports['proxy']}"
+        tasks = signals.obey(master.should_exit.set, lambda: manager.reload(reload, said))
         try:
             if not await recorder.ready(_STORE_SECONDS):
                 logger.warning("an earlier recorder is still writing; its flows appear when it has finished")
@@ -281,14 +283,18 @@ class Daemon:
                 self.mcp.start()
             await control.start()
             # Everyone who started us may go on; what follows is not needed to serve.
-            if not pipe.detached:
+            if not pipe.detached and not manager.supervised:
                 print(f"mitmweb: {master.web_url}", file=sys.stderr)
             pipe.ready()
+            manager.ready(said)
+            tasks.start(manager.keep_watchdog())
             self._announce(master.web_url)
             probe = readiness.probe_later(inspector.readiness.url, self.roots)
             await master.should_exit.wait()
             probe.cancel()
         finally:
+            tasks.cancel()
+            manager.stopping()
             await control.stop()
             if self.mcp is not None:
                 await self.mcp.close()
