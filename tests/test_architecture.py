@@ -18,7 +18,7 @@ FLOORS = {
     "errors": 0, "paths": 0, "config": 0,
     "jail": 1, "control": 1, "wire": 1, "identity": 1,
     "store": 2, "analyser": 2, "pipeline": 2,
-    "analysis": 3, "auth": 3, "transform": 3, "shapes": 3, "policy": 3,
+    "analysis": 3, "auth": 3, "transform": 3, "shapes": 3, "policy": 3, "setup": 3,
     "hooks": 4, "replay": 4,
     "addons": 5, "telemetry": 5,
     "daemon": 6, "demo": 6, "mcp": 6,

@@ -1,0 +1,56 @@
+"""Lines of ours in a file with `#` comments: TOML, YAML, .env files, shell start-up files. Markers enclose them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from ccinspect.setup.edits import Insert, NotUnderstood, line_end
+
+BEGIN, END = "# >>> ccinspect >>>", "# <<< ccinspect <<<"
+_MARKER = re.compile(rf"(?:^|(?<=\ufeff))[ \t]*(?:{re.escape(BEGIN)}|{re.escape(END)})[ \t]*\r?$", re.MULTILINE)
+_BYTE_ORDER_MARK = "\ufeff"
+
+
+def find(text: str) -> tuple[int, int] | None:
+    """Where our lines begin and end, markers and the last line end included; None where there are none.
+
+    Raises NotUnderstood when the markers are no pair: then nobody can tell which lines are ours.
+    """
+    found = list(_MARKER.finditer(text))
+    if not found:
+        return None
+    words = [match[0].strip() for match in found]
+    if words != [BEGIN, END]:
+        raise NotUnderstood(f"the lines `{BEGIN}` and `{END}` in it are no pair any more")
+    end = found[1].end()
+    return found[0].start(), end + (1 if text[end : end + 1] == "\n" else 0)
+
+
+def inside(text: str) -> str:
+    """Our lines with their markers; empty where there are none. Raises NotUnderstood."""
+    found = find(text)
+    return text[slice(*found)] if found else ""
+
+
+def remove(text: str) -> str:
+    """`text` without our lines. Raises NotUnderstood."""
+    found = find(text)
+    return text[: found[0]] + text[found[1] :] if found else text
+
+
+def append(text: str, lines: Sequence[str]) -> list[Insert]:
+    """Put lines at the end. `text` must have none of ours."""
+    missing = "" if not text or text.endswith("\n") else line_end(text)
+    return [Insert(len(text), missing + block(lines, text))]
+
+
+def prepend(text: str, lines: Sequence[str]) -> list[Insert]:
+    """Put lines at the start. `text` must have none of ours."""
+    return [Insert(1 if text.startswith(_BYTE_ORDER_MARK) else 0, block(lines, text))]
+
+
+def block(lines: Sequence[str], text: str, indent: str = "") -> str:
+    """Lines between our markers, with line ends as in `text`."""
+    end = line_end(text)
+    return "".join(f"{indent}{line}{end}" for line in (BEGIN, *lines, END))

@@ -1,0 +1,76 @@
+"""The variables by which programs outside of a run find us."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+type Mode = Literal["base-url", "proxy"]
+
+MODES: tuple[Mode, ...] = ("base-url", "proxy")
+NOT_BY_PROXY = "localhost,127.0.0.1,::1"
+
+# Where each of them leads when nobody sets it. Another place is somebody's gateway, which must not be passed over.
+USUAL_HOSTS = {
+    "ANTHROPIC_BASE_URL": ("api.anthropic.com",),
+    "OPENAI_BASE_URL": ("api.openai.com",),
+    "OPENAI_API_BASE": ("api.openai.com",),
+    "GOOGLE_GEMINI_BASE_URL": ("generativelanguage.googleapis.com",),
+    "OLLAMA_HOST": ("localhost", "127.0.0.1"),
+}
+
+
+@dataclass(frozen=True)
+class Listeners:
+    """What programs that are started without `run` talk to, and what they have to trust."""
+
+    reverse_port: int
+    proxy_port: int
+    ca_cert: Path
+    bundle: Path | None = None
+    """A file of this machine's trusted roots and our authority; None where only base URLs are asked for."""
+
+    @property
+    def base_url(self) -> str:
+        """The reverse listener, which finds a request's provider by its path."""
+        return f"http://127.0.0.1:{self.reverse_port}"
+
+    @property
+    def proxy_url(self) -> str:
+        return f"http://127.0.0.1:{self.proxy_port}"
+
+
+def base_url_variables(listeners: Listeners) -> dict[str, str]:
+    """Where the SDKs look for their provider."""
+    return {
+        "ANTHROPIC_BASE_URL": listeners.base_url,
+        "OPENAI_BASE_URL": f"{listeners.base_url}/v1",
+        "OPENAI_API_BASE": f"{listeners.base_url}/v1",
+        "GOOGLE_GEMINI_BASE_URL": listeners.base_url,
+        "OLLAMA_HOST": listeners.base_url,
+    }
+
+
+def proxy_variables(listeners: Listeners, *, lower_case: bool = True) -> dict[str, str]:
+    """The proxy in both spellings; addresses of this machine go past it."""
+    upper = {"HTTP_PROXY": listeners.proxy_url, "HTTPS_PROXY": listeners.proxy_url, "NO_PROXY": NOT_BY_PROXY}
+    return upper | ({name.lower(): value for name, value in upper.items()} if lower_case else {})
+
+
+def trust_variables(listeners: Listeners) -> dict[str, str]:
+    """Few of those that `run --proxy` sets: what OpenSSL, requests, curl and Node read, and many others with them."""
+    bundle = str(listeners.bundle)
+    return {
+        "NODE_EXTRA_CA_CERTS": str(listeners.ca_cert),
+        "SSL_CERT_FILE": bundle,
+        "REQUESTS_CA_BUNDLE": bundle,
+        "CURL_CA_BUNDLE": bundle,
+    }
+
+
+def is_usual(variable: str, value: str) -> bool:
+    """Whether a variable that is set leads where it would lead anyway, so that ours may take its place."""
+    host = urlsplit(value if "://" in value else f"http://{value}").hostname
+    return not value or host in USUAL_HOSTS.get(variable, ())
