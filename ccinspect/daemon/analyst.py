@@ -52,6 +52,9 @@ class AnalystProcess:
         """`otel`: have what is analysed exported too; None where that is off."""
         self._otel = otel
         self._since = time.time()
+        """Flows that ended before are not exported."""
+        self._leaving: subprocess.Popen[bytes] | None = None
+        """One whose place another is to take."""
         self._exported: dict[str, Any] = {}
         """The newest that was told of the queue before the collector."""
         self._dropped_before = 0
@@ -146,11 +149,24 @@ class AnalystProcess:
         finally:
             self._reanalysis = None
 
-    def reload(self, options: AnalysisOptions) -> None:
+    @property
+    def otel(self) -> OtelSettings | None:
+        """What holds for the export to OpenTelemetry; None where it is off."""
+        return self._otel
+
+    def reload(self, options: AnalysisOptions, otel: OtelSettings | None) -> None:
         """Other settings hold from now on."""
         self._options = options
         self._resume()
         self._send({"reload": options.to_json()})
+        before, self._otel = self._otel, otel
+        if before == otel:
+            return
+        if before is None:
+            self._since = time.time()
+        stays = before is not None and otel is not None
+        if not (stays and self._send({"otel": otel.model_dump(mode="json") if otel else None})):
+            self._replace()
 
     def sweep(self) -> None:
         """Flows were removed: what belongs to them may go."""
@@ -190,6 +206,8 @@ class AnalystProcess:
             except (TimeoutError, subprocess.TimeoutExpired):
                 process.kill()
                 await asyncio.to_thread(process.wait)
+        if self._leaving is not None:
+            self._leaving.kill()
         if self._ending is not None:
             await self._ending
 
@@ -217,11 +235,23 @@ class AnalystProcess:
             self._send({"gauges": _gauges(self._recorder.stats(), self._store_dir)})
         self._send({"poke": self._wanted if number is None else number})
 
-    def _send(self, message: dict[str, Any]) -> None:
-        if self._channel is not None:
+    def _send(self, message: dict[str, Any]) -> bool:
+        """Whether the message went off."""
+        if self._channel is None:
+            return False
+        try:
+            self._channel.send(json.dumps(message).encode())
+        except OSError:
             # A full socket holds pokes enough; a closed one will be noticed.
-            with contextlib.suppress(OSError):
-                self._channel.send(json.dumps(message).encode())
+            return False
+        return True
+
+    def _replace(self) -> None:
+        """Let the process finish what it has begun and go; the next one is of the kind that is wanted now."""
+        if self._channel is not None:
+            self._leaving = self._process
+            self._disconnect()
+            self._ending = asyncio.get_running_loop().create_task(self._ended())
 
     def _ensure(self) -> None:
         if self._channel is not None or self._closing or self._is_paused():
@@ -309,6 +339,7 @@ class AnalystProcess:
         """It was idle, or it died; what was asked for in between or left undone is for a new one."""
         process = self._process
         code = await asyncio.to_thread(process.wait) if process is not None else 0
+        self._leaving = None
         if self._closing:
             return
         if code != 0:

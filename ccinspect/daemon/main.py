@@ -186,7 +186,7 @@ class Daemon:
             recorder,
             enabled=self.config.analysis.enabled,
             idle=self.config.analysis.idle,
-            otel=self.config.otel if self.config.otel.is_on() else None,
+            otel=self.config.otel.if_on(),
         )
 
         def publish(record: dict[str, Any]) -> None:
@@ -259,7 +259,7 @@ class Daemon:
             changes.use(plan)
             self.kept.use(changed.redact)
             latest = changed
-            analyst.reload(AnalysisOptions.from_config(changed))
+            analyst.reload(AnalysisOptions.from_config(changed), changed.otel.if_on())
             return {"providers": len(changed.providers), "prices": len(changed.prices)}
 
         control = ControlServer(
@@ -334,7 +334,8 @@ class Daemon:
             mcp=mcp_status(self.mcp, self.config.mcp.port),
             export=analyst.export_status(),
             hooks=hooks,
-            warnings=lasting_warnings(self.config),
+            otel=analyst.otel,
+            warnings=lasting_warnings(self.config, analyst.otel),
         )
 
     async def _open_listeners(self, listeners: Listeners) -> None:
@@ -349,7 +350,7 @@ class Daemon:
         logger.info("forward proxy     http://127.0.0.1:%d", self.ports["proxy"])
         # The URL carries the token, which has no business in a log file.
         logger.info("mitmweb           %s", web_url.partition("?")[0])
-        for warning in lasting_warnings(self.config):
+        for warning in lasting_warnings(self.config, self.config.otel.if_on()):
             logger.warning(warning)
 
 

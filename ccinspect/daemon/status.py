@@ -9,6 +9,7 @@ from typing import Any
 from ccinspect import __version__
 from ccinspect.config import Config
 from ccinspect.paths import Paths
+from ccinspect.telemetry.settings import OtelSettings
 
 
 def build_status(
@@ -25,6 +26,8 @@ def build_status(
     mcp: dict[str, Any],
     export: dict[str, Any] | None,
     hooks: list[str],
+    otel: OtelSettings | None,
+    upstream_proxy: str | None,
     warnings: list[str],
 ) -> dict[str, Any]:
     """The JSON object of `status --json`; `listening` says of each listener whether it is open."""
@@ -38,6 +41,7 @@ def build_status(
         "hooks": hooks,
         "log": str(paths.log_file),
         "inspector": {"running": listening["web"], "ports": ports, "url": web_url},
+        "upstream_proxy": upstream_proxy,
         "mcp": mcp,
         "version": __version__,
         "pid": os.getpid(),
@@ -45,26 +49,25 @@ def build_status(
         "runs": runs,
         "store": {"bodies": config.store.bodies, **store},
         "analysis": analysis,
-        "otel": {
-            "enabled": export is not None,
-            "endpoint": config.otel.endpoint_in(os.environ),
-            "protocol": config.otel.protocol_in(os.environ),
-            **(export or {}),
-        },
+        "otel": {"enabled": otel is not None, **(_where(otel) if otel is not None else {}), **(export or {})},
         "warnings": warnings,
     }
 
 
-def lasting_warnings(config: Config) -> list[str]:
-    """Settings that weaken a promise, said for as long as they are on."""
+def _where(otel: OtelSettings) -> dict[str, str]:
+    return {"endpoint": otel.endpoint_in(os.environ), "protocol": otel.protocol_in(os.environ)}
+
+
+def lasting_warnings(config: Config, otel: OtelSettings | None) -> list[str]:
+    """Settings that weaken a promise, said for as long as they are on; `otel` as it is now, None where it is off."""
     warnings = []
     if config.store.keep_secrets:
         warnings.append("store.keep_secrets is on: credentials are written to disk in clear")
     if config.inspector.mitmproxy.get("ssl_insecure"):
         warnings.append("inspector.mitmproxy.ssl_insecure is on: upstream certificates are not verified")
-    if config.otel.is_on() and not config.analysis.enabled:
+    if otel is not None and not config.analysis.enabled:
         warnings.append("otel.enabled has no effect while analysis.enabled is false")
-    if config.otel.is_on() and config.otel.capture_content == "full":
+    if otel is not None and otel.capture_content == "full":
         warnings.append("otel.capture_content is full: prompts and answers are sent to the collector")
     if config.inspector.connect_to:
         warnings.append("inspector.connect_to redirects: " + ", ".join(sorted(config.inspector.connect_to)))

@@ -30,24 +30,31 @@ class Telemetry:
     def __init__(
         self,
         settings: OtelSettings,
+        share: float,
         queue: SpanQueue,
         since: float,
+        reload: Callable[[dict[str, Any]], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Flows that ended before `since` (seconds since the epoch) were another daemon's to tell, or nobody's."""
-        self._settings = settings
+        """Flows that ended before `since` (seconds since the epoch) were another daemon's to tell, or nobody's.
+        `reload` is given other settings when the daemon sends them."""
         self._queue = queue
         self._counters: Counters | None = None
         self._since = since
+        self._reload = reload
         self._clock = clock
-        self._trees = Trees(settings)
+        self._trees = Trees(settings, share)
         self._told: Mapping[str, float] = {}
         self.faults = 0
         """Flows of which no span could be made, which is a fault of ours."""
 
-    def count_with(self, counters: Counters) -> None:
+    def count_with(self, counters: Counters | None) -> None:
         """Have model calls counted too."""
         self._counters = counters
+
+    def use(self, settings: OtelSettings, share: float) -> None:
+        """Other settings hold from now on; runs and conversations go on."""
+        self._trees.settings, self._trees.share = settings, share
 
     def call(self, seen: SeenCall) -> None:
         if self._is_new(seen.flow):
@@ -57,7 +64,7 @@ class Telemetry:
                 self._try(lambda: counters.call(seen))
 
     def other(self, seen: SeenFlow) -> None:
-        if self._settings.http and self._is_new(seen):
+        if self._trees.settings.http and self._is_new(seen):
             self._try(lambda: self._put(self._trees.other(seen)))
 
     def settled(self, find_run: FindRun) -> None:
@@ -67,6 +74,9 @@ class Telemetry:
     def heard(self, message: dict[str, Any]) -> None:
         if isinstance(message.get("gauges"), dict):
             self._told = message["gauges"]
+        elif isinstance(message.get("otel"), dict):
+            settings = message["otel"]
+            self._try(lambda: self._reload(settings))
 
     def end(self, find_run: FindRun) -> None:
         """Nothing more comes: queue what is still open."""

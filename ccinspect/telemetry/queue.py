@@ -87,6 +87,12 @@ class SpanQueue:
             self._drop_what_does_not_fit()
             self._condition.notify_all()
 
+    def resize(self, limit: int) -> None:
+        """Another bound for the spans that wait."""
+        with self._condition:
+            self._limit = limit
+            self._drop_what_does_not_fit()
+
     def close(self, seconds: float) -> bool:
         """Export what is queued; False when it takes longer than so many seconds and the rest is lost."""
         with self._condition:

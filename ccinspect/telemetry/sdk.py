@@ -97,7 +97,7 @@ def span_exporter(settings: OtelSettings, environ: Mapping[str, str]) -> SpanExp
 
 
 def metric_exporter(settings: OtelSettings, environ: Mapping[str, str]) -> MetricExporter:
-    if settings.protocol_in(environ) == "grpc":
+    if settings.protocol_in(environ, "METRICS") == "grpc":
         return GrpcMetricExporter(endpoint=settings.endpoint, headers=_lower(settings))
     return HttpMetricExporter(endpoint=_signal(settings, "metrics"), headers=settings.headers or None)
 

@@ -43,17 +43,21 @@ class OtelSettings(BaseModel):
         description="`none`: names and numbers only. `metadata`: also kind and length of each part of a prompt. "
         "`full`: also prompts, answers and arguments of tools; whoever can read the backend can read them.",
     )
-    sample: float = Field(
-        1.0, ge=0, le=1, description="Share of traces that is exported; a run is exported whole or not at all."
+    sample: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Share of traces that is exported, 0 to 1; a run is exported whole or not at all. Without it, what "
+        "`OTEL_TRACES_SAMPLER` and `OTEL_TRACES_SAMPLER_ARG` say, or all.",
     )
     http: bool = Field(True, description="Also a span for each HTTP request that is no model call.")
     queue: int = Field(
         4096, ge=16, le=100_000, description="Most spans that wait for a collector; the oldest are dropped beyond that."
     )
 
-    def protocol_in(self, environ: Mapping[str, str]) -> str:
-        """`grpc` or `http`."""
-        said = environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or environ.get("OTEL_EXPORTER_OTLP_PROTOCOL") or ""
+    def protocol_in(self, environ: Mapping[str, str], signal: str = "TRACES") -> str:
+        """`grpc` or `http`, for the signal `TRACES` or `METRICS`."""
+        said = environ.get(f"OTEL_EXPORTER_OTLP_{signal}_PROTOCOL") or environ.get("OTEL_EXPORTER_OTLP_PROTOCOL") or ""
         return self.protocol or _PROTOCOLS.get(said.strip().lower(), "grpc")
 
     def endpoint_in(self, environ: Mapping[str, str]) -> str:
@@ -62,7 +66,28 @@ class OtelSettings(BaseModel):
         usual = "http://localhost:4317" if self.protocol_in(environ) == "grpc" else "http://localhost:4318"
         return self.endpoint or said or usual
 
-    def is_on(self, environ: Mapping[str, str] | None = None) -> bool:
-        """Whether to export; `OTEL_SDK_DISABLED=true` overrules the setting."""
+    def share_in(self, environ: Mapping[str, str]) -> float:
+        """The share of traces to export, 0 to 1. A sampler that the standard does not name exports all."""
+        if _is_none(environ, "TRACES"):
+            return 0.0
+        if self.sample is not None:
+            return self.sample
+        sampler = environ.get("OTEL_TRACES_SAMPLER", "").strip().lower().removeprefix("parentbased_")
+        if sampler != "traceidratio":
+            return 0.0 if sampler == "always_off" else 1.0
+        try:
+            return min(1.0, max(0.0, float(environ.get("OTEL_TRACES_SAMPLER_ARG", ""))))
+        except ValueError:
+            return 1.0
+
+    def has_metrics_in(self, environ: Mapping[str, str]) -> bool:
+        return not _is_none(environ, "METRICS")
+
+    def if_on(self, environ: Mapping[str, str] | None = None) -> OtelSettings | None:
+        """These settings, or None where nothing is to be exported; `OTEL_SDK_DISABLED=true` overrules `enabled`."""
         environ = os.environ if environ is None else environ
-        return self.enabled and environ.get("OTEL_SDK_DISABLED", "").strip().lower() != "true"
+        return self if self.enabled and environ.get("OTEL_SDK_DISABLED", "").strip().lower() != "true" else None
+
+
+def _is_none(environ: Mapping[str, str], signal: str) -> bool:
+    return environ.get(f"OTEL_{signal}_EXPORTER", "").strip().lower() == "none"

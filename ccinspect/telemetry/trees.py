@@ -75,6 +75,8 @@ class Trees:
     """What has to be remembered between flows; bounded."""
 
     settings: OtelSettings
+    share: float = 1.0
+    """Of all traces, this share (0 to 1) is told."""
     _runs: dict[str, _Open] = field(default_factory=dict)
     _ended: OrderedDict[str, Place] = field(default_factory=OrderedDict)
     """Runs whose span was made: what a process that outlived its run still sends hangs there too."""
@@ -294,7 +296,7 @@ class Trees:
         yield from self._sampled(Span(name, INTERNAL, one.place, one.parent, one.started_at, one.ended_at, about))
 
     def _sampled(self, span: Span) -> Iterator[Span]:
-        if is_sampled(span.place.trace, self.settings.sample):
+        if is_sampled(span.place.trace, self.share):
             yield span
 
 

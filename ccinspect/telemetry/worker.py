@@ -2,8 +2,8 @@
 
 Started by the daemon in place of `ccinspect.analysis.worker`, with the same argument, and speaks the same messages.
 The settings come on standard input, a line of JSON {settings, since}: they may hold an access token, and arguments can
-be read by everybody. In addition it tells `telemetry` (what
-`queue.QueueState` has) and takes `gauges` (by the metric's name).
+be read by everybody. In addition it tells `telemetry` (what `queue.QueueState` has) and takes `gauges` (by the metric's
+name) and `otel` (other settings).
 
 It stays when nothing comes: the collector may be down, and conversations end by silence.
 """
@@ -17,6 +17,7 @@ import socket
 import sqlite3
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from ccinspect.errors import StoreUnavailable
 from ccinspect.store.record import Record
 from ccinspect.telemetry.metrics import Metrics
 from ccinspect.telemetry.observing import Telemetry
-from ccinspect.telemetry.queue import SpanQueue
+from ccinspect.telemetry.queue import QueueState, SpanQueue
 from ccinspect.telemetry.sdk import Exporting, metric_exporter
 from ccinspect.telemetry.settings import OtelSettings
 
@@ -51,29 +52,60 @@ def main(arguments: list[str]) -> int:
     os._exit(code)
 
 
+class Export:
+    """What is between the observer and the collector; all of it but the spans that wait changes with the settings."""
+
+    def __init__(self, settings: OtelSettings, since: float, tell: Callable[[QueueState], None]) -> None:
+        """`tell` is called when the queue has news, in the queue's thread."""
+        self._exporting, self._metrics = Exporting(settings), None
+        self.queue = SpanQueue(
+            lambda spans: self._exporting.send(spans), settings.queue, lambda: tell(self.queue.state)
+        )
+        self.telemetry = Telemetry(settings, settings.share_in(os.environ), self.queue, since, self._reload)
+        self._metrics = self._count(settings)
+
+    def close(self) -> None:
+        self.queue.close(_LAST_SECONDS)
+        self._stop_counting()
+
+    def _reload(self, settings: dict[str, Any]) -> None:
+        changed = OtelSettings.model_validate(settings)
+        self.telemetry.count_with(None)
+        self._stop_counting()
+        # A batch that is under way fails with its exporter, and is tried again with the new one.
+        before, self._exporting = self._exporting, Exporting(changed)
+        before.close()
+        self.queue.resize(changed.queue)
+        self.telemetry.use(changed, changed.share_in(os.environ))
+        self._metrics = self._count(changed)
+
+    def _count(self, settings: OtelSettings) -> Metrics | None:
+        if not settings.has_metrics_in(os.environ):
+            return None
+        reader = PeriodicExportingMetricReader(metric_exporter(settings, os.environ))
+        metrics = Metrics(reader, self._exporting.resource, self.telemetry.gauges)
+        self.telemetry.count_with(metrics)
+        return metrics
+
+    def _stop_counting(self) -> None:
+        if self._metrics is not None:
+            # The reader gives up by an exception, which would hide how the analyst ended.
+            with contextlib.suppress(Exception):
+                self._metrics.close(_LAST_SECONDS)
+
+
 def _work(channel: socket.socket, setup: dict[str, Any], settings: OtelSettings, since: float) -> int:
-    exporting = Exporting(settings)
     telling = threading.Lock()
 
-    def tell() -> None:
+    def tell(state: QueueState) -> None:
         # Without waiting: news of the state are not worth a stop.
         with telling, contextlib.suppress(OSError):
-            channel.send(json.dumps({"telemetry": queue.state.to_json()}).encode(), socket.MSG_DONTWAIT)
+            channel.send(json.dumps({"telemetry": state.to_json()}).encode(), socket.MSG_DONTWAIT)
 
-    queue = SpanQueue(exporting.send, settings.queue, tell)
-    metrics: Metrics | None = None
-    telemetry = Telemetry(settings, queue, since)
-    if os.environ.get("OTEL_METRICS_EXPORTER", "").strip().lower() != "none":
-        reader = PeriodicExportingMetricReader(metric_exporter(settings, os.environ))
-        metrics = Metrics(reader, exporting.resource, telemetry.gauges)
-        telemetry.count_with(metrics)
-    code = work(channel, setup, telemetry)
-    telemetry.end(lambda ident: _find_run(Path(setup["store"]), ident))
-    queue.close(_LAST_SECONDS)
-    if metrics is not None:
-        # The reader gives up by an exception, which would hide how the analyst ended.
-        with contextlib.suppress(Exception):
-            metrics.close(_LAST_SECONDS)
+    export = Export(settings, since, tell)
+    code = work(channel, setup, export.telemetry)
+    export.telemetry.end(lambda ident: _find_run(Path(setup["store"]), ident))
+    export.close()
     return code
 
 

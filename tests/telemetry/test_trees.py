@@ -23,7 +23,7 @@ class Collected:
     """An observer that keeps the spans."""
 
     def __init__(self, settings: OtelSettings) -> None:
-        self.trees = Trees(settings)
+        self.trees = Trees(settings, settings.share_in({}))
         self.spans: list[Span] = []
 
     def call(self, seen: SeenCall) -> None:
