@@ -6,14 +6,17 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from ccinspect.analysis import schema
+from ccinspect.analysis import scope
 from ccinspect.errors import StoreUnavailable
 from ccinspect.store.selection import Selection
 
 
-def flows_with_calls(store_dir: Path, selection: Selection, model: str | None = None) -> tuple[list[str], int]:
+def flows_with_calls(
+    store_dir: Path, selection: Selection, model: str | None = None, *, only_run: str | None = None
+) -> tuple[list[str], int]:
     """The newest `limit` selected flows with a model call (of this model, a name or a pattern with `*`): their full
     ids, the newest first; and how many there are in all, before and behind `selection.before`.
+    `only_run`: the full id of the only run that can be seen.
 
     Raises BadSelection, StoreUnavailable.
     """
@@ -21,7 +24,7 @@ def flows_with_calls(store_dir: Path, selection: Selection, model: str | None = 
     named = [] if model is None else [model, model]
     if model is not None:
         asked += " AND (model_answered GLOB ? OR model_requested GLOB ?)"
-    with closing(schema.open_for_reading(store_dir)) as db:
+    with closing(scope.open_for_reading(store_dir, only_run)) as db:
         try:
             where, values = selection.where(db)
             rows = db.execute(

@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from ccinspect.analysis import schema
+from ccinspect.analysis import scope
 from ccinspect.errors import StoreUnavailable
 
 _AT_ONCE = 500
@@ -24,10 +24,13 @@ class Glance(NamedTuple):
     estimated: bool = False
 
 
-def glance(store_dir: Path, flows: Sequence[str]) -> dict[str, Glance]:
-    """What is known of these flows (full ids) so far; the others are left out. Raises StoreUnavailable."""
+def glance(store_dir: Path, flows: Sequence[str], run: str | None = None) -> dict[str, Glance]:
+    """What is known of these flows (full ids, with `run` of that run only) so far; the others are left out.
+
+    Raises StoreUnavailable.
+    """
     known: dict[str, Glance] = {}
-    with _reading(store_dir) as db:
+    with _reading(store_dir, run) as db:
         for start in range(0, len(flows), _AT_ONCE):
             batch = list(flows[start : start + _AT_ONCE])
             known |= _some(db, batch, ", ".join("?" * len(batch)))
@@ -101,8 +104,8 @@ def behind(store_dir: Path) -> int:
 
 
 @contextmanager
-def _reading(store_dir: Path) -> Iterator[sqlite3.Connection]:
-    with closing(schema.open_for_reading(store_dir)) as db:
+def _reading(store_dir: Path, run: str | None = None) -> Iterator[sqlite3.Connection]:
+    with closing(scope.open_for_reading(store_dir, run)) as db:
         try:
             yield db
         except sqlite3.Error as error:

@@ -22,7 +22,7 @@ from ccinspect.analyser.analyse import ANALYSER_VERSION
 from ccinspect.analyser.cache_misses import CacheReport, Verdict
 from ccinspect.analyser.limits import AccountLimits, limits_at
 from ccinspect.analyser.unused import Unused
-from ccinspect.analysis import loading, reports, schema, sessions, trees
+from ccinspect.analysis import loading, reports, schema, scope, sessions, trees
 from ccinspect.analysis.analyst import Analyst, Progress, is_locked
 from ccinspect.analysis.contents import Contents, load_context
 from ccinspect.analysis.glance import behind
@@ -106,12 +106,14 @@ def _left(store_dir: Path) -> int | None:
 class Analysis:
     """A read-only view of the store and its analysis; use as a context manager, in one thread."""
 
-    def __init__(self, store_dir: Path, options: AnalysisOptions) -> None:
-        """Opens what is there, without bringing it up to date. Raises StoreUnavailable."""
+    def __init__(self, store_dir: Path, options: AnalysisOptions, run: str | None = None) -> None:
+        """Opens what is there, without bringing it up to date; with `run` (its full id), of that run only, which has
+        no sessions. Raises StoreUnavailable."""
         self._dir = store_dir
         self._options = options
-        self._db = schema.open_for_reading(store_dir)
-        self._store = StoreReader(store_dir)
+        self._run = run
+        self._db = scope.open_for_reading(store_dir, run)
+        self._store = StoreReader(store_dir, run)
         self._opened: Contents | None = None
 
     def __enter__(self) -> Self:
@@ -203,7 +205,7 @@ class Analysis:
         `Spend` by anything else. `count_tokens` is never spend."""
         with self._reading():
             where = self._where(selection, session)
-            return reports.make_report(self._db, by, where, sessions.load(self._dir), selection)
+            return reports.make_report(self._db, by, where, self._named() if by == "session" else [], selection)
 
     def unused(self, selection: Selection, *, session: str | None = None, conversation: str | None = None) -> Unused:
         """Tool definitions that were sent and never called, over the selected calls together."""
@@ -222,7 +224,7 @@ class Analysis:
     def sessions(self, *, archived: bool = False) -> list[NamedSession]:
         """Named sessions, oldest first, each with its spend; archived ones only if asked for."""
         with self._reading():
-            return [self._with_spend(one) for one in sessions.load(self._dir, archived=archived)]
+            return [self._with_spend(one) for one in self._named(archived=archived)]
 
     def session(self, name: str) -> NamedSession:
         """Raises SessionError when there is none of this name."""
@@ -238,6 +240,9 @@ class Analysis:
         with self._reading():
             row = self._db.execute("SELECT count(*) FROM parties WHERE version < ?", (ANALYSER_VERSION,)).fetchone()
             return int(row[0])
+
+    def _named(self, *, archived: bool = True) -> list[NamedSession]:
+        return [] if self._run is not None else sessions.load(self._dir, archived=archived)
 
     @property
     def _contents(self) -> Contents:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ccinspect.analysis.glance import Glance, glance
 from ccinspect.control import protocol
 from ccinspect.control.client import ControlClient
 from ccinspect.errors import CcinspectError
@@ -25,12 +26,14 @@ class Captured:
     """One instance. Everything that is opened is read-only, and closed at the end of the call that opened it."""
 
     paths: Paths
+    run: str | None = None
+    """Full id of the only run that can be seen, for a server that answers to that run."""
 
     @contextmanager
     def store(self) -> Iterator[StoreReader]:
         """With everything in it that was complete before the call. Raises StoreUnavailable."""
         self._flush()
-        with StoreReader(self.paths.store_dir) as store:
+        with StoreReader(self.paths.store_dir, self.run) as store:
             yield store
 
     @contextmanager
@@ -42,10 +45,15 @@ class Captured:
 
         self._flush()
         options, store_dir = AnalysisOptions.from_config(self.config()), self.paths.store_dir
-        # Bringing it up to date loads the analyser, which a daemon's analyst has usually done for us.
-        opened = open_analysis(store_dir, options) if behind(store_dir) else Analysis(store_dir, options)
-        with opened as analysis:
+        if behind(store_dir):
+            # Loads the analyser; a daemon's analyst has usually been there before us.
+            open_analysis(store_dir, options).close()
+        with Analysis(store_dir, options, self.run) as analysis:
             yield analysis
+
+    def glance(self, flows: Sequence[str]) -> dict[str, Glance]:
+        """See `analysis.glance`."""
+        return glance(self.paths.store_dir, flows, self.run)
 
     def config(self) -> Config:
         """The settings as they are in the file now. Raises ConfigError."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import Field
 
-from ccinspect.analysis.glance import glance
+from ccinspect.errors import CcinspectError
 from ccinspect.mcp.answers import Answer, JsonObject, known, short
 from ccinspect.mcp.bodies import Body, NoSuchPlace, Side, at_path, read_body
 from ccinspect.mcp.captured import Captured
@@ -28,6 +28,10 @@ _OUTLINED = 6_000
 FLOW = "A flow's id, or the beginning of it."
 
 
+class NoFiles(CcinspectError):
+    """Who asks may only read."""
+
+
 class Flow(Arguments):
     flow: str = Field(description=FLOW)
 
@@ -36,7 +40,7 @@ def flow_outline(captured: Captured, asked: Flow) -> Answer:
     """What one flow is: address, status, headers, and the build of its JSON bodies (paths, kinds, sizes)."""
     with captured.store() as store:
         record = store.get(asked.flow)
-        facts = glance(captured.paths.store_dir, [str(record["id"])])
+        facts = captured.glance([str(record["id"])])
         content: JsonObject = {"flow": row(record, facts.get(str(record["id"]))) | {"id": record["id"]}}
         cut = False
         sides: tuple[Side, ...] = ("request", "response")
@@ -83,6 +87,8 @@ def flow_body(captured: Captured, asked: FlowBody) -> Answer:
 
     Content encodings (gzip, ...) are undone. flow_outline says what there is and how long it is.
     """
+    if asked.to_file and captured.run is not None:
+        raise NoFiles("a run gets no files written: nothing was", "read it piece by piece, with offset and length")
     with captured.store() as store:
         record = store.get(asked.flow)
         text, problem = _text(store, record, asked.side, asked.path)

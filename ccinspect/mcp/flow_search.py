@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from ccinspect.analysis.finding import flows_with_calls
-from ccinspect.analysis.glance import Glance, glance
+from ccinspect.analysis.glance import Glance
 from ccinspect.errors import CcinspectError
 from ccinspect.mcp.answers import Answer, JsonObject, fitting, known, moment, page, short
 from ccinspect.mcp.captured import Captured
@@ -87,7 +87,10 @@ def search_flows(captured: Captured, asked: SearchFlows) -> Answer:
             return _filtered(captured, store, selection, asked)
         if calls_only:
             found, total = flows_with_calls(
-                captured.paths.store_dir, replace(selection, limit=asked.limit + 1), asked.model
+                captured.paths.store_dir,
+                replace(selection, limit=asked.limit + 1),
+                asked.model,
+                only_run=captured.run,
             )
             records = [store.get(uuid) for uuid in found]
         else:
@@ -125,7 +128,7 @@ def _is_flow(value: Any) -> bool:
 
 
 def _rows(captured: Captured, records: list[JsonObject]) -> list[JsonObject]:
-    facts = glance(captured.paths.store_dir, [str(record["id"]) for record in records])
+    facts = captured.glance([str(record["id"]) for record in records])
     return [row(record, facts.get(str(record["id"]))) for record in records]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ccinspect.errors import SessionError
 from ccinspect.mcp.captured import Captured
 from ccinspect.store.selection import Selection
 
@@ -14,6 +15,8 @@ def narrowed(captured: Captured, selection: Selection, session: str | None) -> S
     """The selection within the time (and the run) of a named session. Raises SessionError."""
     if session is None:
         return selection
+    if captured.run is not None:
+        raise SessionError("a run has no sessions", "leave `session` out: all that you see is of one run")
     from ccinspect.analysis import sessions
 
     found = sessions.find(captured.paths.store_dir, session)

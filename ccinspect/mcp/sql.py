@@ -13,6 +13,7 @@ from ccinspect.errors import CcinspectError
 from ccinspect.mcp.answers import Answer, JsonObject, fitting, short
 from ccinspect.mcp.captured import Captured
 from ccinspect.mcp.masking import masked
+from ccinspect.mcp.run_copy import copied
 from ccinspect.mcp.tool import Arguments, Tool
 
 SECONDS = 5.0
@@ -66,7 +67,7 @@ def query(captured: Captured, asked: Query) -> Answer:
         # Opening it brings it up to date.
         pass
     secret_paths = captured.config().store.keep_secrets
-    with closing(schema.open_for_reading(captured.paths.store_dir)) as db:
+    with closing(_opened(captured)) as db:
         columns, rows = _run(db, asked.sql, secret_paths)
     chosen = fitting([[_cell(value) for value in row] for row in rows[asked.offset : asked.offset + asked.limit]])
     end = asked.offset + len(chosen)
@@ -74,6 +75,14 @@ def query(captured: Captured, asked: Query) -> Answer:
     notes = (f"only the first {_MAX_ROWS:,} rows were read",) if len(rows) == _MAX_ROWS else ()
     content: JsonObject = {"columns": [masked(short(name, _CELL)) for name in columns], "rows": chosen}
     return Answer(content, len(rows), more, {"offset": end} if more else None, notes)
+
+
+def _opened(captured: Captured) -> sqlite3.Connection:
+    if captured.run is None:
+        return schema.open_for_reading(captured.paths.store_dir)
+    every: dict[str, frozenset[str]] = dict.fromkeys(_VIEWS, frozenset())
+    own = {name: frozenset(_COLUMNS[name]) for name in ("flows", "runs")}
+    return copied(captured.paths.store_dir, captured.run, every | own)
 
 
 def _run(db: sqlite3.Connection, sql: str, secret_paths: bool) -> tuple[list[str], list[tuple[object, ...]]]:

@@ -16,6 +16,7 @@ from typing import Any, Self
 from ccinspect.errors import AmbiguousFlowId, FlowNotFound, StoreUnavailable
 from ccinspect.store import bodies, schema
 from ccinspect.store.record import Record, RecordCodec
+from ccinspect.store.scope import narrowed
 from ccinspect.store.selection import Selection
 
 _AT_ONCE = 500
@@ -29,8 +30,9 @@ class StoreReader:
     A store that does not exist yet reads as an empty one. Raises StoreUnavailable when it cannot be read.
     """
 
-    def __init__(self, store_dir: Path) -> None:
-        self._db = schema.open_for_reading(store_dir)
+    def __init__(self, store_dir: Path, run: str | None = None) -> None:
+        """With `run`, the full id of one, nothing else can be seen than what belongs to it."""
+        self._db = narrowed(schema.open_for_reading(store_dir), run)
         self._codec = RecordCodec(self._db)
         self._open = True
 
