@@ -9,11 +9,13 @@
     │   ├── PortBusy           a listener's port is taken
     │   └── StartFailed        the daemon came up and went away again
     ├── ControlError           the control API refused a request
+    ├── ServiceError           systemd is not here, or refuses what the service needs
     ├── RunError
     │   ├── CommandNotFound    exit code 127, as a shell gives
     │   ├── CommandNotRunnable exit code 126, as a shell gives
     │   └── JailUnavailable    this machine cannot build the jail; the hint says how to mend it
     ├── CredentialsError       a credential cannot be had, or may not be used
+    ├── UpstreamProxyError     the proxy between us and the world is down, or refuses
     ├── TransformError         a request cannot be sent where a rule says, or not in the dialect spoken there
     ├── ShapeError             a shape does not exist, cannot be read, or would hold what is private
     ├── SetupError             a file of an agent, a shell or the system cannot be changed, and is as it was
@@ -79,6 +81,10 @@ class ControlError(CcinspectError):
     """The control API refused a request."""
 
 
+class ServiceError(CcinspectError):
+    """systemd does not run for this user, or refuses what the service needs."""
+
+
 class RunError(CcinspectError):
     """`ccinspect run` could not be set up."""
 
@@ -101,6 +107,10 @@ class JailUnavailable(RunError):
 
 class CredentialsError(CcinspectError):
     """A credential cannot be had, or may not be used; neither text ever holds one."""
+
+
+class UpstreamProxyError(CcinspectError):
+    """The upstream proxy cannot be reached, refuses what it is shown, or opens no way."""
 
 
 class TransformError(CcinspectError):

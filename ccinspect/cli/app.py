@@ -22,6 +22,7 @@ from ccinspect.cli import (
     report_commands,
     rule_commands,
     run_command,
+    service_commands,
     session_commands,
     setup_commands,
     shape_commands,
@@ -58,6 +59,7 @@ def build_app() -> typer.Typer:
     setup_commands.register(app)
     namespace_commands.register(app)
     db_commands.register(app)
+    service_commands.register(app)
     other_commands.register(app)
     return app
 

@@ -1,4 +1,4 @@
-"""start, stop, restart, status, logs, init."""
+"""start, stop, restart, reload, status, logs, init."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ccinspect.cli.text import clean
 
 
 def register(app: typer.Typer) -> None:
-    for function in (start, stop, restart, status, logs, init):
+    for function in (start, stop, restart, reload, status, logs, init):
         app.command()(function)
 
 
@@ -44,14 +44,32 @@ def stop(context: typer.Context) -> None:
 
 
 def restart(context: typer.Context) -> None:
-    """Stop the daemon if it runs, then start it in the background."""
-    from ccinspect.cli import starting
+    """Stop the daemon if it runs, then start it in the background; the service, if it is one."""
+    from ccinspect.cli import service, starting
+    from ccinspect.cli.status import read_status
 
     instance: Instance = context.obj
     # A mistake in the settings must not cost the user the daemon that works.
     instance.config()
+    if service.runs_as_service(instance):
+        service.restart(instance)
+        _show(read_status(instance))
+        return
     starting.stop(instance)
     _show(starting.start_in_background(instance))
+
+
+def reload(context: typer.Context) -> None:
+    """Have the daemon read its settings anew: hooks, providers, prices, rules, budgets. A mistake changes nothing.
+
+    Ports, and what else is said where the daemon starts, need `ccinspect restart`.
+    """
+    from ccinspect.control import protocol
+    from ccinspect.control.client import ControlClient
+
+    with ControlClient.connect(context.obj.paths.control_socket) as client:
+        client.call(protocol.RELOAD)
+    say("ccinspect: the settings were read anew")
 
 
 def status(

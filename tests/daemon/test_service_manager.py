@@ -44,11 +44,20 @@ class Receiver:
         self._socket.close()
 
 
-@pytest.fixture(params=["path", "abstract"])
-def receiver(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Receiver]:
-    found = Receiver(str(tmp_path / "notify") if request.param == "path" else f"@ccinspect-test-{os.getpid()}")
+@pytest.fixture
+def receiver(tmp_path: Path) -> Iterator[Receiver]:
+    found = Receiver(str(tmp_path / "notify"))
     yield found
     found.close()
+
+
+def test_an_address_without_a_file() -> None:
+    receiver = Receiver(f"@ccinspect-test-{os.getpid()}")
+    try:
+        ServiceManager(receiver.address).ready("well")
+        assert receiver.next() == {"READY": "1", "STATUS": "well"}
+    finally:
+        receiver.close()
 
 
 def test_the_life_of_a_supervised_daemon(daemon: Daemon, receiver: Receiver) -> None:

@@ -1,0 +1,57 @@
+"""A real systemd user instance for a test, in namespaces of its own. Root only."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+_SCRIPT = Path(__file__).with_name("user_systemd.sh")
+_SYSTEMD = Path("/usr/lib/systemd/systemd")
+
+
+def missing() -> str | None:
+    """Why none can be had on this machine; None where it can."""
+    if os.geteuid() != 0:
+        return "needs root, to mount a cgroup tree of its own"
+    if not _SYSTEMD.exists() or shutil.which("systemctl") is None:
+        return "there is no systemd on this machine"
+    if "cgroup2" not in Path("/proc/filesystems").read_text():
+        return "this kernel has no cgroup2"
+    return None
+
+
+def run_under_systemd(
+    command: Sequence[str | os.PathLike[str]],
+    home: Path,
+    environment: Mapping[str, str],
+    *,
+    user: str = "0:0",
+    timeout: float = 120,
+) -> subprocess.CompletedProcess[str]:
+    """Run `command` as `user` (UID:GID) with a systemd of its own, which ends with it.
+
+    `home` becomes HOME; the command gets no variables but PATH, HOME, USER, XDG_RUNTIME_DIR and `environment`.
+    """
+    group = f"ccinspect-test-{secrets.token_hex(4)}"
+    given = [f"{name}={value}" for name, value in environment.items()]
+    try:
+        return subprocess.run(
+            [_SCRIPT, user, home, "env", *given, *command],
+            env={"PATH": os.environ["PATH"], "CGROUP": group},
+            capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+    finally:
+        _remove_cgroup(group)
+
+
+def _remove_cgroup(name: str) -> None:
+    """The tree is mounted anew for it: where the machine has it mounted is its own matter."""
+    script = (
+        'mount -t tmpfs tmpfs /mnt && mkdir /mnt/cgroup && mount -t cgroup2 cgroup2 /mnt/cgroup && cd "/mnt/cgroup/$1" '
+        '&& find . -depth -type d ! -name . -exec rmdir {} + ; cd / && rmdir "/mnt/cgroup/$1"'
+    )
+    subprocess.run(["unshare", "--mount", "sh", "-c", script, "sh", name], check=False, capture_output=True)
