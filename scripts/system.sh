@@ -13,7 +13,7 @@ can_be_root() { [ "$(id -u)" = 0 ] || { has sudo && sudo -n true 2>/dev/null; };
 # COMMAND:PACKAGE of what the jail is made of. passt is the second uplink, and nice to have.
 missing_packages() { # run|test
     list='slirp4netns:slirp4netns wg:wireguard-tools wireguard-go:wireguard-go ip:iproute2'
-    if [ "$1" = test ]; then list="$list curl:curl git:git node:nodejs npm:npm useradd:passwd ps:procps"; fi
+    if [ "$1" = test ]; then list="$list curl:curl git:git node:nodejs npm:npm useradd:passwd ps:procps zsh:zsh fish:fish certutil:libnss3-tools"; fi
     for pair in $list; do
         if ! has "${pair%%:*}"; then printf '%s ' "${pair#*:}"; fi
     done

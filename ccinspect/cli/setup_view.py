@@ -49,7 +49,9 @@ def write(instance: Instance, name: str, modes: Sequence[Mode], json: bool) -> N
     mode = next((mode for mode, need in needs.items() if need.files), None)
     if mode is None:
         raise _nothing_to_write(entry, modes[0], needs[modes[0]])
-    steps = applying.write(name, needs[mode].files, notes_of(instance), undo_hint=f"ccinspect setup {name}")
+    steps = applying.write(
+        entry.member(_places(instance)), needs[mode].files, notes_of(instance), undo_hint=f"ccinspect setup {name}"
+    )
     _report(name, mode, steps, needs[mode].notes, json)
     if not json and not runs(instance):
         say(f"ccinspect: the daemon does not run; without it {entry.title} reaches nothing: ccinspect start --detach")
@@ -57,7 +59,7 @@ def write(instance: Instance, name: str, modes: Sequence[Mode], json: bool) -> N
 
 def undo(instance: Instance, name: str, json: bool) -> None:
     """Take out of the program's files what `write` put there. Raises SetupError."""
-    steps = applying.undo(name, _candidates(instance, name), notes_of(instance))
+    steps = applying.undo(ENTRIES[name].member(_places(instance)), _candidates(instance, name), notes_of(instance))
     if json or steps:
         _report(name, None, steps, (), json)
     else:
@@ -66,7 +68,7 @@ def undo(instance: Instance, name: str, json: bool) -> None:
 
 def _candidates(instance: Instance, name: str) -> list[FileNeed]:
     """The files that this program may have, whatever the ports are."""
-    places = Places.find(os.environ, Path.cwd(), instance.paths.config_file)
+    places = _places(instance)
     listeners = Listeners(0, 0, instance.paths.ca_cert, Path(os.devnull))
     entry = ENTRIES[name]
     return [file for need in (entry.base_url, entry.proxy) for file in need(listeners, places).files]
@@ -74,7 +76,11 @@ def _candidates(instance: Instance, name: str) -> list[FileNeed]:
 
 def _need(instance: Instance, entry: Entry, mode: Mode) -> Need:
     listeners = find_listeners(instance, trust=mode == "proxy")
-    return entry.need(mode, listeners, Places.find(os.environ, Path.cwd(), instance.paths.config_file))
+    return entry.need(mode, listeners, _places(instance))
+
+
+def _places(instance: Instance) -> Places:
+    return Places.find(os.environ, Path.cwd(), instance.paths.config_file)
 
 
 def _nothing_to_write(entry: Entry, mode: Mode, need: Need) -> SetupError:

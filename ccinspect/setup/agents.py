@@ -24,7 +24,7 @@ class FileNeed:
 
     path: Path
     form: str
-    """`json`, `toml`, `dotenv`, `yaml` or `reverse-targets` (`forms.py`)."""
+    """`json`, `toml`, `dotenv`, `yaml`, `reverse-targets` or `shell` (`forms.py`)."""
     settings: Settings
 
 
@@ -46,6 +46,12 @@ class Entry:
     title: str
     base_url: Callable[[Listeners, Places], Need]
     proxy: Callable[[Listeners, Places], Need]
+    by_directory: bool = False
+    """Each directory has a file of its own."""
+
+    def member(self, places: Places) -> str:
+        """The name under which what this program needs is noted (`notes.py`)."""
+        return f"{self.name} in {places.cwd}" if self.by_directory else self.name
 
     def need(self, mode: Mode, listeners: Listeners, places: Places) -> Need:
         return (self.base_url if mode == "base-url" else self.proxy)(listeners, places)
@@ -239,8 +245,8 @@ ENTRIES = {
         Entry("copilot", "GitHub Copilot CLI", _copilot_base_url, _copilot_proxy),
         Entry("cursor", "Cursor", _cursor_base_url, _cursor_proxy),
         Entry("aider", "aider", _aider_base_url, _aider_proxy),
-        Entry("python", "the Python SDKs", _sdk_base_url, _python_proxy),
-        Entry("node", "the JavaScript SDKs", _sdk_base_url, _node_proxy),
+        Entry("python", "the Python SDKs", _sdk_base_url, _python_proxy, by_directory=True),
+        Entry("node", "the JavaScript SDKs", _sdk_base_url, _node_proxy, by_directory=True),
         Entry("llama-server", "llama.cpp's server", _server("llama-server", 8080, 4011), _server_proxy),
         Entry("ollama", "Ollama", _server("ollama", 11434, 4012), _server_proxy),
         Entry("vllm", "vLLM", _server("vllm", 8000, 4013), _server_proxy),

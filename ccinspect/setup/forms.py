@@ -126,6 +126,19 @@ def _write_yaml(key: str, value: Any) -> list[str]:
     return [f"{key}:", *(f"  - {json.dumps(item, ensure_ascii=False)}" for item in items)]
 
 
+class ShellLines:
+    """A shell's start file: one line of ours at its end, the only value of the settings."""
+
+    def add(self, text: str, settings: Settings) -> list[Insert]:
+        return fences.append(text, list(settings.values()))
+
+    def remove(self, text: str, settings: Settings, made: Sequence[tuple[str, ...]]) -> str:
+        return fences.remove(text)
+
+    def made(self, text: str, settings: Settings) -> list[tuple[str, ...]]:
+        return []
+
+
 FORMS: Mapping[str, Form] = {
     "json": Json(),
     # Keys of the root come before the first table.
@@ -133,4 +146,5 @@ FORMS: Mapping[str, Form] = {
     "dotenv": Fenced(read_dotenv, _write_dotenv),
     "yaml": Fenced(_read_yaml, _write_yaml),
     "reverse-targets": ReverseTargets(),
+    "shell": ShellLines(),
 }
