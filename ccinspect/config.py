@@ -22,6 +22,7 @@ from ccinspect.auth.settings import AuthSettings
 from ccinspect.errors import ConfigError
 from ccinspect.identity.providers import Providers
 from ccinspect.identity.settings import ProviderName, ProviderSettings
+from ccinspect.outward.settings import UpstreamProxy
 from ccinspect.pipeline.settings import HooksConfig
 from ccinspect.policy.settings import BudgetConfig, PolicyConfig, RedactConfig
 from ccinspect.telemetry.settings import OtelSettings
@@ -127,6 +128,11 @@ class InspectorConfig(Block):
     )
     upstream_ca: Path | None = Field(
         None, description="PEM file of further certificate authorities to trust upstream, beside the system's own."
+    )
+    upstream_proxy: UpstreamProxy | None = Field(
+        None,
+        description="Proxy of the company that everything leaves through: `http://HOST:PORT`, or `{url:, auth:, "
+        "exceptions:}` (docs/corporate.md).",
     )
     connect_to: dict[str, str] = Field(
         {},

@@ -19,7 +19,7 @@ FLOORS = {
     "jail": 1, "control": 1, "wire": 1, "identity": 1,
     "store": 2, "analyser": 2, "pipeline": 2,
     "analysis": 3, "auth": 3, "transform": 3, "shapes": 3, "policy": 3, "setup": 3,
-    "hooks": 4, "replay": 4,
+    "hooks": 4, "outward": 4, "replay": 4,
     "addons": 5, "telemetry": 5,
     "daemon": 6, "demo": 6, "mcp": 6,
     "cli": 7, "__main__": 8,
@@ -27,7 +27,7 @@ FLOORS = {
 # These start a process that has to be fast or small.
 STANDARD_LIBRARY_ONLY = {"jail", "control", "errors", "paths"}
 # What may stand in the block `providers` is said where it is carried out.
-UPWARDS = {("config", room) for room in ("identity", "transform", "auth", "pipeline", "policy", "telemetry")}
+UPWARDS = {("config", room) for room in ("identity", "transform", "auth", "pipeline", "policy", "telemetry", "outward")}
 MITMPROXY_ROOMS = {"addons", "daemon"}
 
 

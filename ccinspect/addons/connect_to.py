@@ -1,7 +1,7 @@
 """Where connections really go: the `connect_to` map, and the addresses a jailed program must not reach.
 
-Names in the map are also answered to DNS queries that come through a tunnel, with addresses of 198.18.0.0/15 (set
-aside by RFC 2544 for benchmarks, never routed), so that a jailed program needs no working resolver to reach them.
+Names in the map are also answered to DNS queries that come through a tunnel, with borrowed addresses, so that a jailed
+program needs no working resolver to reach them. So are names that only the upstream proxy may be able to resolve.
 """
 
 from __future__ import annotations
@@ -10,16 +10,19 @@ import asyncio
 import ipaddress
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from mitmproxy import dns
 from mitmproxy.proxy import server_hooks
 
 from ccinspect.addons import hints
+from ccinspect.addons.borrowed_addresses import BorrowedAddresses
 from ccinspect.addons.sources import Sources
 
-_FIRST_ADDRESS = ipaddress.IPv4Address("198.18.0.1")
 _ANSWER_TTL = 60
+# Types that say where a service is; others are none of our business.
+_PLACES = (dns.types.A, dns.types.AAAA, dns.types.HTTPS, dns.types.SVCB)
 _HANDSHAKE_SECONDS = 0.1
 
 
@@ -60,12 +63,21 @@ class ConnectTo:
 
     name = "ccinspect_connect_to"
 
-    def __init__(self, sources: Sources, targets: list[Target]) -> None:
+    def __init__(
+        self,
+        sources: Sources,
+        targets: list[Target],
+        borrowed: BorrowedAddresses,
+        resolved_elsewhere: Callable[[str], bool] = lambda name: False,
+    ) -> None:
+        """`resolved_elsewhere` says of a name whether it is for the upstream proxy to resolve."""
         self.sources = sources
         self.targets = targets
-        names = sorted({target.host for target in targets if target.host})
-        self.address_of = {name: str(_FIRST_ADDRESS + index) for index, name in enumerate(names)}
-        self.name_of = {address: name for name, address in self.address_of.items()}
+        self.borrowed = borrowed
+        self.resolved_elsewhere = resolved_elsewhere
+        self.names = frozenset(target.host for target in targets if target.host)
+        for name in sorted(self.names):
+            borrowed.lend(name)
         self.asked_for: dict[str, tuple[str, int]] = {}
         """Where connections that are being opened were meant to go, by connection id."""
 
@@ -73,12 +85,12 @@ class ConnectTo:
         question = flow.request.question
         if question is None or flow.response is not None or self.sources.of(flow.client_conn).kind != "wireguard":
             return
-        address = self.address_of.get(question.name.lower().rstrip("."))
-        if address is None:
+        name = question.name.lower().rstrip(".")
+        if name not in self.names and not (question.type in _PLACES and name and self.resolved_elsewhere(name)):
             return
         answers = []
         if question.type == dns.types.A:
-            packed = ipaddress.IPv4Address(address).packed
+            packed = ipaddress.IPv4Address(self.borrowed.lend(name)).packed
             answers = [dns.ResourceRecord(question.name, question.type, question.class_, _ANSWER_TTL, packed)]
         # Other types (AAAA, HTTPS) get an empty answer: the name exists, but only with an IPv4 address.
         flow.response = flow.request.succeed(answers)
@@ -87,7 +99,7 @@ class ConnectTo:
         if not data.server.address:
             return
         host, port = data.server.address[:2]
-        name = self.name_of.get(host, host)
+        name = self.borrowed.name_of(host) or host
         for target in self.targets:
             if target.host in ("", name.lower().rstrip(".")) and target.port in (None, port):
                 self.asked_for[data.server.id] = (name, port)

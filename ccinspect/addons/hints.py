@@ -15,6 +15,12 @@ OWN_ADDRESS = (
     "a jailed program may not reach this host's own addresses through the tunnel; "
     "to let it reach a local port, see jail.host_ports"
 )
+NO_UDP_THROUGH_PROXY = (
+    "UDP does not go through the upstream proxy, so QUIC does not either: programs fall back to TCP; a place that is "
+    "reached without the proxy belongs in inspector.upstream_proxy.exceptions"
+)
+PROXY = "the upstream proxy"
+"""Stands in every error that it causes, and in no other; what to do about it follows after the last `; `."""
 
 _BY_ERROR = (
     (
@@ -33,5 +39,7 @@ def hint_for(error: str | None) -> str | None:
     """A line of advice for an error message, or None."""
     if not error:
         return None
+    if PROXY in error:
+        return error.rpartition("; ")[2]
     lowered = error.lower()
     return next((hint for needle, hint in _BY_ERROR if needle in lowered), None)

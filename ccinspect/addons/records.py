@@ -9,6 +9,9 @@ from mitmproxy.connection import Client, Connection, Server
 
 Record = dict[str, Any]
 
+VIA = "ccinspect_via"
+"""Attribute of a server connection: the upstream proxy it goes through, as a URL."""
+
 
 def client_record(client: Client) -> Record:
     return _connection_record(client)
@@ -18,6 +21,7 @@ def server_record(server: Server) -> Record:
     return {
         **_connection_record(server),
         "address": server.address,
+        "via": getattr(server, VIA, None),
         "timestamp_tcp_setup": server.timestamp_tcp_setup,
     }
 

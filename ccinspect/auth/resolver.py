@@ -56,13 +56,16 @@ class Credentials:
         *,
         ca_file: Path | None = None,
         now: Callable[[], float] = time.time,
+        told: Callable[[str], tuple[str, str]] = lambda name: (f"provider `{name}`", f"providers.{name}"),
     ) -> None:
         """`settings` by provider's name; `environ` is the environment for `env` and for commands.
 
-        `ca_file` holds authorities to trust beside the system's when tokens are asked for.
+        `ca_file` holds authorities to trust beside the system's when tokens are asked for. `told` says of a name whose
+        credential it is, and which block of the settings has its `auth`.
         """
         environ = dict(os.environ) if environ is None else environ
         self._now = now
+        self._told = told
         self._entries = {name: _Entry(auth, make_source(auth, environ, ca_file)) for name, auth in settings.items()}
 
     def __contains__(self, name: str) -> bool:
@@ -107,7 +110,7 @@ class Credentials:
             entry.renewed_at = self._now()
             new = await self._shared(name, entry, old.value)
         except CredentialsError as error:
-            logger.warning("%s answered 401, and %s", name, error.message)
+            logger.warning("%s refused its credential, and %s", self._told(name)[0], error.message)
             return None
         return new if new.value != old.value else None
 
@@ -165,10 +168,11 @@ class Credentials:
 
     def _failed(self, name: str, entry: _Entry, failure: SourceFailed) -> CredentialsError:
         entry.failed_until = self._now() + FAILURE_TTL
+        owner, setting = self._told(name)
         entry.failure = CredentialsError(
-            f"the credential of provider `{name}` ({entry.settings.type}) cannot be had: {failure.reason}; "
+            f"the credential of {owner} ({entry.settings.type}) cannot be had: {failure.reason}; "
             "the request was not sent",
-            f"{failure.hint} (providers.{name}.auth)" if failure.hint else f"see providers.{name}.auth",
+            f"{failure.hint} ({setting}.auth)" if failure.hint else f"see {setting}.auth",
         )
         return _again(entry.failure)
 

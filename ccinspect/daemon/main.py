@@ -17,11 +17,12 @@ from mitmproxy import http
 from mitmproxy.utils import asyncio_utils
 
 from ccinspect import __version__
-from ccinspect.addons import content_views, fidelity, resending
+from ccinspect.addons import content_views, fidelity, resending, upstream_proxy
+from ccinspect.addons.borrowed_addresses import BorrowedAddresses
 from ccinspect.addons.bounded_view import BoundedView
 from ccinspect.addons.changes import Changes
 from ccinspect.addons.commands import Commands
-from ccinspect.addons.connect_to import ConnectTo, Target, parse_connect_to
+from ccinspect.addons.connect_to import ConnectTo, Target, is_own_address, parse_connect_to
 from ccinspect.addons.egress import EgressGuard
 from ccinspect.addons.inspector import Inspector
 from ccinspect.addons.mcp_endpoint import McpEndpoint
@@ -31,6 +32,7 @@ from ccinspect.addons.plain_http2 import PlainHttp2
 from ccinspect.addons.reverse_routing import ReverseRouting
 from ccinspect.addons.sources import Listener, Origin, Sources
 from ccinspect.addons.spending import Spending
+from ccinspect.addons.upstream_proxy import ThroughProxy
 from ccinspect.addons.who import Who
 from ccinspect.analysis.options import AnalysisOptions
 from ccinspect.auth.plain_secret import resolve_secret
@@ -43,7 +45,7 @@ from ccinspect.daemon.events import Events
 from ccinspect.daemon.keyless import describe_key
 from ccinspect.daemon.listeners import Listeners
 from ccinspect.daemon.master import build_master
-from ccinspect.daemon.mcp_process import McpProcess, mcp_status
+from ccinspect.daemon.mcp_process import McpProcess
 from ccinspect.daemon.plan import Surroundings, build_plan
 from ccinspect.daemon.ports import claim_port, release_ports
 from ccinspect.daemon.runs import Runs
@@ -55,6 +57,8 @@ from ccinspect.daemon.store_upgrade import bring_store_up_to_date
 from ccinspect.errors import ConfigError, DaemonRunning, PortBusy
 from ccinspect.hooks.notifications import Notifications
 from ccinspect.identity.providers import Providers
+from ccinspect.outward.exceptions import is_loopback
+from ccinspect.outward.proxy import UpstreamProxy
 from ccinspect.paths import Paths, make_private_dir
 from ccinspect.pipeline.message import Headers
 from ccinspect.policy.budgets import Ledger
@@ -132,7 +136,8 @@ class Daemon:
             "web": claim_port(inspector.web_port, "inspector.web_port"),
         }
         mcp = config.mcp
-        self.mcp = McpProcess(paths, claim_port(mcp.port, "mcp.port"), acting=mcp.acting) if mcp.enabled else None
+        port = claim_port(mcp.port if mcp.enabled else 0, "mcp.port")
+        self.mcp = McpProcess(paths, port, enabled=mcp.enabled, acting=mcp.acting)
         self.target_ports = [
             (claim_port(target.port, "inspector.reverse_targets"), Origin.parse(target.upstream))
             for target in inspector.reverse_targets
@@ -140,6 +145,8 @@ class Daemon:
         self.password = resolve_secret(inspector.web_password, "inspector.web_password")
         self.token = keep_token(paths.web_token)
         self.roots = roots.write_upstream_roots(paths.data_dir / "upstream-roots.pem", inspector.upstream_ca)
+        found = inspector.upstream_proxy
+        self.proxy = UpstreamProxy(found, self.roots) if found is not None else None
         self.sources = Sources()
         self.notifications = Notifications()
         self.surroundings = Surroundings(
@@ -177,6 +184,9 @@ class Daemon:
     async def _serve(self, recorder: Recorder, pipe: ReadyPipe, manager: ServiceManager) -> None:
         fidelity.install()
         resending.install()
+        borrowed = BorrowedAddresses()
+        if self.proxy is not None:
+            upstream_proxy.install(self.proxy, borrowed)
         inspector = self.config.inspector
         master = build_master(inspector, self.paths.ca_dir, self.roots, self.ports["web"], self.password, self.token)
         events = Events(recorder, self.paths.store_dir)
@@ -215,13 +225,14 @@ class Daemon:
         own = OwnEndpoints(self.sources, self._health, partial(_models, changes), self.notifications.add)
         master.insert_addons(
             PlainHttp2(),
-            McpEndpoint(self.sources, None if self.mcp is None else self.mcp.port),
+            McpEndpoint(self.sources, self.mcp.port if self.mcp.enabled else None),
             own,
             ReverseRouting(self.sources),
             guard,
             spending,
             changes,
-            ConnectTo(self.sources, self.targets),
+            ConnectTo(self.sources, self.targets, borrowed, self._is_resolved_elsewhere),
+            *([ThroughProxy(self.proxy, facts)] if self.proxy is not None else []),
             who,
             recording,
         )
@@ -236,13 +247,14 @@ class Daemon:
             self.sources,
             listeners,
             recorder,
-            self.ports if self.mcp is None else {**self.ports, "mcp": self.mcp.port},
+            self._closed_to_jails(),
             roots.system_bundle(),
             recording.take_count,
             guard,
             ledger,
             lambda name: describe_key(name, latest, changes.plan),
             self.kept,
+            self.mcp.admit,
         )
 
         async def status() -> dict[str, Any]:
@@ -279,8 +291,7 @@ class Daemon:
                     "set inspector.web_port to another port",
                 ) from error
             release_ports()
-            if self.mcp is not None:
-                self.mcp.start()
+            self.mcp.start()
             await control.start()
             # Everyone who started us may go on; what follows is not needed to serve.
             if not pipe.detached and not manager.supervised:
@@ -296,15 +307,26 @@ class Daemon:
             tasks.cancel()
             manager.stopping()
             await control.stop()
-            if self.mcp is not None:
-                await self.mcp.close()
+            await self.mcp.close()
             await runs.end_all()
             await listeners.close_all()
             await master.done()
             await analyst.close()
+            if self.proxy is not None:
+                await self.proxy.close()
 
     def _health(self) -> dict[str, Any]:
         return {"status": "ok", "version": __version__, "uptime": round(time.time() - self.started_at, 1)}
+
+    def _is_resolved_elsewhere(self, name: str) -> bool:
+        return self.proxy is not None and self.proxy.covers(name, None)
+
+    def _closed_to_jails(self) -> dict[str, int]:
+        """Our ports, by name; and that of a proxy on this machine, which would lead past us."""
+        closed = {**self.ports, "mcp": self.mcp.port}
+        if self.proxy is not None and (is_loopback(self.proxy.host) or is_own_address(self.proxy.host)):
+            closed["upstream_proxy"] = self.proxy.port
+        return closed
 
     def _egress(self, config: Config) -> Egress:
         """What the configuration lets leave; offline, our own listeners and local models can still be reached."""
@@ -331,10 +353,11 @@ class Daemon:
             runs=[run.record for run in runs.live.values()],
             store=recorder.stats(),
             analysis=analyst.status(),
-            mcp=mcp_status(self.mcp, self.config.mcp.port),
+            mcp=self.mcp.status(),
             export=analyst.export_status(),
             hooks=hooks,
             otel=analyst.otel,
+            upstream_proxy=self.proxy.label if self.proxy is not None else None,
             warnings=lasting_warnings(self.config, analyst.otel),
         )
 

@@ -11,6 +11,7 @@ from mitmproxy.proxy.mode_specs import ProxyMode
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 from mitmproxy.test import tflow
 
+from ccinspect.addons.borrowed_addresses import BorrowedAddresses
 from ccinspect.addons.connect_to import ConnectTo, is_own_address, parse_connect_to
 from ccinspect.addons.sources import Listener, Sources
 
@@ -18,7 +19,7 @@ SOURCES = Sources({("wireguard", 5000): Listener("wireguard", "run"), ("regular"
 
 
 def addon(entries: dict[str, str]) -> ConnectTo:
-    return ConnectTo(SOURCES, parse_connect_to(entries))
+    return ConnectTo(SOURCES, parse_connect_to(entries), BorrowedAddresses())
 
 
 def client(mode: str) -> connection.Client:
@@ -56,7 +57,7 @@ def test_connections_go_where_the_map_says(
 
 def test_a_connection_that_is_open_goes_by_the_name_asked_for() -> None:
     mapping = addon({"a.com:443": "127.0.0.1:8443"})
-    server = connection.Server(address=(mapping.address_of["a.com"], 443))
+    server = connection.Server(address=(mapping.borrowed.lend("a.com"), 443))
     data = ServerConnectionHookData(server=server, client=client(TUNNEL))
     mapping.server_connect(data)
     assert server.address == ("127.0.0.1", 8443)

@@ -282,7 +282,7 @@ def test_a_source_that_fails_leaves_the_401_standing(
         assert (await of.resolve("work")) == old
 
     run(scenario)
-    assert "work answered 401, and the credential" in caplog.text
+    assert "provider `work` refused its credential, and the credential" in caplog.text
 
 
 def test_an_oauth_token_that_is_refused_is_renewed(tmp_path: Path) -> None:
