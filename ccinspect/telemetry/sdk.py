@@ -5,7 +5,6 @@ The SDK's own batch processor is not used: it cannot say what it dropped, nor st
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Mapping, Sequence
 
@@ -24,12 +23,12 @@ from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, Trace
 
 from ccinspect import __version__
 from ccinspect.telemetry import names
+from ccinspect.telemetry.reasons import UNKNOWN, Listening, reason_of
 from ccinspect.telemetry.settings import OtelSettings
 from ccinspect.telemetry.spans import CLIENT, INTERNAL, Place, Span
 
 _KINDS = {CLIENT: SpanKind.CLIENT, INTERNAL: SpanKind.INTERNAL}
 _NANO = 1_000_000_000
-_MOST_WORDS = 300
 
 
 class Exporting:
@@ -39,28 +38,25 @@ class Exporting:
         """`environ` only decides what `settings` leaves open and the SDK does not read by itself."""
         environ = os.environ if environ is None else environ
         self.resource = resource_of(settings, environ)
-        self._words = _LastWords()
-        logging.getLogger("opentelemetry").addHandler(self._words)
+        self._heard = Listening()
+        self._heard.begin()
         self._exporter = span_exporter(settings, environ)
         self._scope = InstrumentationScope(names.SCOPE, __version__, names.SCHEMA_URL)
 
     def send(self, spans: Sequence[Span]) -> str | None:
         """Export a batch; the result says why it failed, None when it did not. Takes 10 seconds, or
         `OTEL_EXPORTER_OTLP_TIMEOUT`, at most."""
+        self._heard.reason = ""
         try:
             done = self._exporter.export([self.convert(span) for span in spans])
         except Exception as error:
-            return f"{type(error).__name__}: {error}"[:_MOST_WORDS]
-        if done is SpanExportResult.SUCCESS:
-            self._words.text = ""
-            return None
-        # The exporters do not repeat themselves: without new words it is as before.
-        return self._words.text or "the export failed"
+            return reason_of(f"{type(error).__name__}: {error}")
+        return None if done is SpanExportResult.SUCCESS else self._heard.reason or UNKNOWN
 
     def close(self) -> None:
         """Let go of the connection; an export that is under way fails."""
         self._exporter.shutdown()
-        logging.getLogger("opentelemetry").removeHandler(self._words)
+        self._heard.end()
 
     def convert(self, span: Span) -> ReadableSpan:
         """The SDK's form of a span."""
@@ -117,13 +113,3 @@ def _context(place: Place) -> SpanContext:
 
 def _nanoseconds(seconds: float) -> int:
     return max(0, int(seconds * _NANO))
-
-
-class _LastWords(logging.Handler):
-    """The exporters tell why they failed in the log only."""
-
-    text = ""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.levelno >= logging.WARNING:
-            self.text = record.getMessage()[:_MOST_WORDS]

@@ -16,6 +16,10 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 SECONDS = 60.0
+_STATUS = {
+    400: grpc.StatusCode.INVALID_ARGUMENT,
+    401: grpc.StatusCode.UNAUTHENTICATED,
+}
 
 
 class Receiver:
@@ -24,7 +28,8 @@ class Receiver:
     def __init__(self, protocol: str = "http") -> None:
         self.protocol = protocol
         self.port = 0
-        self.refuse = False
+        self.refuse: int | None = None
+        """An HTTP status to refuse everything with; over gRPC the status that means the same."""
         self.headers: list[dict[str, str]] = []
         self.resources: list[dict[str, Any]] = []
         self.metrics: dict[str, list[dict[str, Any]]] = {}
@@ -104,8 +109,8 @@ class Receiver:
                 if self.headers.get("content-encoding") == "gzip":
                     body = gzip.decompress(body)
                 receiver.headers.append({name.lower(): value for name, value in self.headers.items()})
-                if receiver.refuse:
-                    self.send_response(400)
+                if receiver.refuse is not None:
+                    self.send_response(receiver.refuse)
                 elif self.path == "/v1/traces":
                     receiver.take_spans(trace_service_pb2.ExportTraceServiceRequest.FromString(body))
                     self.send_response(200)
@@ -140,8 +145,8 @@ class _Traces(trace_service_pb2_grpc.TraceServiceServicer):
 
     def Export(self, request: Any, context: Any) -> Any:
         self.receiver.headers.append({name: str(value) for name, value in context.invocation_metadata()})
-        if self.receiver.refuse:
-            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "nothing of this sort")
+        if self.receiver.refuse is not None:
+            context.abort(_STATUS[self.receiver.refuse], "nothing of this sort")
         self.receiver.take_spans(request)
         return trace_service_pb2.ExportTraceServiceResponse()
 
