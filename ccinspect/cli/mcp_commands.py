@@ -28,12 +28,13 @@ def register(app: typer.Typer) -> None:
 def serve(context: typer.Context) -> None:
     """Serve MCP over standard input and output, read-only, for a client that starts this command itself.
 
-    Needs no daemon and no token. Over HTTP it is served by the daemon: `mcp.enabled`.
+    Needs no daemon and no token. Inside of a run it shows that run only, and needs `run --mcp`. Over HTTP it is served
+    by the daemon: `mcp.enabled`.
     """
     if context.invoked_subcommand is None:
-        from ccinspect.mcp.stdio import serve_stdio
+        from ccinspect.cli.mcp_serving import serve_here
 
-        serve_stdio(context.obj.paths)
+        serve_here(context.obj)
 
 
 def install(

@@ -54,6 +54,9 @@ def run(
         str | None,
         typer.Option(metavar="PROVIDER", help="With --inspect: keep the key of this provider out of the jail."),
     ] = None,
+    mcp: Annotated[
+        bool, typer.Option("--mcp", help="Let it ask, read-only, what was captured of this run: see docs/mcp.md.")
+    ] = False,
     max_cost: Annotated[
         str | None, typer.Option(metavar="DOLLARS", help="Refuse model calls once they came to so much: 5, 0.50.")
     ] = None,
@@ -82,6 +85,7 @@ def run(
             environ=os.environ,
             restrictions=run_options.Restrictions.of(allow, deny, offline, max_cost, max_tokens),
             keyless=keyless,
+            mcp=mcp,
         )
     except run_options.BadRunOptions as error:
         raise UsageMistake.of(context, str(error)) from error

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 type Mode = Literal["inspect", "base-url", "proxy"]
 
-FLAGS = ("--inspect", "-i", "--proxy", "--offline")
+FLAGS = ("--inspect", "-i", "--proxy", "--offline", "--mcp")
 VALUES = ("--project", "--tag", "--name", "--allow", "--deny", "--max-cost", "--max-tokens", "--keyless")
 
 
@@ -89,6 +89,8 @@ class RunOptions:
     restrictions: Restrictions = Restrictions()
     keyless: str | None = None
     """Provider whose key the command gets a sentinel for, and not the key."""
+    mcp: bool = False
+    """Let it ask about itself, over MCP."""
 
 
 @dataclass
@@ -118,6 +120,7 @@ def build(
     environ: Mapping[str, str],
     restrictions: Restrictions = Restrictions(),
     keyless: str | None = None,
+    mcp: bool = False,
 ) -> RunOptions:
     """Check what was parsed and fill in `CCINSPECT_PROJECT` and `CCINSPECT_TAGS` (`k=v,k2=v2`).
 
@@ -143,6 +146,7 @@ def build(
         tags=dict([_tag(text) for text in [*from_environment, *tags]]),
         restrictions=restrictions,
         keyless=keyless,
+        mcp=mcp,
     )
 
 
@@ -198,6 +202,7 @@ def parse_quickly(arguments: Sequence[str], environ: Mapping[str, str]) -> RunOp
                 seen.last("--max-tokens"),
             ),
             keyless=seen.last("--keyless"),
+            mcp="--mcp" in seen.flags,
         )
     except BadRunOptions:
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 import sys
@@ -20,6 +21,7 @@ from ccinspect.errors import CcinspectError, DaemonNotRunning, RunError
 from ccinspect.paths import make_private_dir
 
 RUN_ID_ENV = "CCINSPECT_RUN_ID"
+MCP_VARIABLES = MCP_URL, MCP_TOKEN, MCP_CONFIG = ("CCINSPECT_MCP_URL", "CCINSPECT_MCP_TOKEN", "CCINSPECT_MCP_CONFIG")
 END_TIMEOUT = 5.0
 # Where clients look for their provider. A value that the user had already set becomes the run's upstream.
 BASE_URL_VARIABLES = (
@@ -101,6 +103,7 @@ def describe(options: RunOptions, cwd: str, environ: Mapping[str, str]) -> dict[
         "policy": options.restrictions.reach,
         "budget": options.restrictions.budget,
         "keyless": options.keyless,
+        "mcp": options.mcp,
     }
 
 
@@ -131,7 +134,8 @@ def _run_command(
     from ccinspect.jail.supervisor import run_jailed, run_plain
 
     command = list(options.command)
-    inner = dict(environ) | {RUN_ID_ENV: str(answer["run_id"])}
+    inner = {name: value for name, value in environ.items() if name not in MCP_VARIABLES}
+    inner |= {RUN_ID_ENV: str(answer["run_id"]), **_mcp_environment(answer.get("mcp"))}
     if options.mode == "inspect":
         from ccinspect.jail.session import JailSettings, Tunnel
 
@@ -143,6 +147,16 @@ def _run_command(
     if options.mode == "proxy":
         inner |= _trust(Path(answer["ca_cert"]), Path(answer["host_bundle"]), bundles, environ)
     return run_plain(command, inner | answer["env"], report, watched=notices)
+
+
+def _mcp_environment(told: dict[str, Any] | None) -> dict[str, str]:
+    """What the command finds the MCP server of its run by; nothing where it gets none."""
+    if told is None:
+        return {}
+    # Whoever expands the variable keeps the token out of command lines, which other users can read.
+    server = {"type": "http", "url": told["url"], "headers": {"Authorization": f"Bearer ${{{MCP_TOKEN}}}"}}
+    config = json.dumps({"mcpServers": {"ccinspect": server}})
+    return {MCP_URL: told["url"], MCP_TOKEN: told["token"], MCP_CONFIG: config}
 
 
 def _without_keys(provider: str, told: dict[str, Any], environ: Mapping[str, str]) -> dict[str, str]:

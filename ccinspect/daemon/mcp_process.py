@@ -6,14 +6,16 @@ import asyncio
 import contextlib
 import json
 import logging
+import secrets
 import socket
 import subprocess
 import sys
 from dataclasses import asdict
 from typing import Any
 
+from ccinspect.control import run_token
 from ccinspect.daemon.secrets_at_start import keep_token
-from ccinspect.errors import PortBusy
+from ccinspect.errors import PortBusy, RunError
 from ccinspect.paths import Paths
 
 logger = logging.getLogger("ccinspect.mcp")
@@ -23,29 +25,19 @@ _CLOSE_SECONDS = 4.0
 _BACKLOG = 128
 
 
-def mcp_status(process: McpProcess | None, port: int) -> dict[str, Any]:
-    """The same where there may be none."""
-    return _block(False, False, port, None) if process is None else process.status()
-
-
-def _block(enabled: bool, running: bool, port: int, token: str | None) -> dict[str, Any]:
-    return {
-        "enabled": enabled,
-        "running": running,
-        "port": port,
-        "url": f"http://127.0.0.1:{port}/mcp",
-        "token": token,
-    }
-
-
 class McpProcess:
     """All methods belong to the event loop's thread. The listening socket is ours: it stays when the process does not,
-    and clients that come meanwhile wait."""
+    and clients that come meanwhile wait.
 
-    def __init__(self, paths: Paths, port: int, *, acting: bool) -> None:
+    Where `mcp.enabled` is off, it only serves runs that asked for it, from the first of them on.
+    """
+
+    def __init__(self, paths: Paths, port: int, *, enabled: bool, acting: bool) -> None:
         self._paths = paths
         self._acting = acting
         self.port = port
+        self.enabled = enabled
+        self._key = secrets.token_bytes(run_token.KEY_BYTES)
         self._listener: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._watching: asyncio.Task[None] | None = None
@@ -53,13 +45,15 @@ class McpProcess:
         self._restarts = 0
 
     def start(self) -> None:
-        """Listen, and start the process; what is asked before it serves waits. Raises PortBusy."""
-        keep_token(self._paths.mcp_token)
+        """Take the port, and serve if that is enabled; what is asked before the process serves waits.
+
+        Raises PortBusy.
+        """
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
+            if self.enabled:
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(("127.0.0.1", self.port))
-            listener.listen(_BACKLOG)
         except OSError as error:
             listener.close()
             raise PortBusy(
@@ -67,11 +61,35 @@ class McpProcess:
                 "set mcp.port to another port",
             ) from error
         self._listener = listener
+        if self.enabled:
+            keep_token(self._paths.mcp_token)
+            self._serve(listener)
+
+    def admit(self, run: str) -> dict[str, Any]:
+        """Serve this run, as long as it goes on, what is its own: {port, url, token}. Raises RunError."""
+        if self._listener is not None and self._watching is None:
+            self._serve(self._listener)
+        if self._watching is None or self._watching.done():
+            raise RunError("the MCP server does not run, so --mcp cannot be had", "see why: ccinspect logs")
+        return {
+            "port": self.port,
+            "url": f"http://127.0.0.1:{self.port}/mcp",
+            "token": run_token.make(self._key, run),
+        }
+
+    def _serve(self, listener: socket.socket) -> None:
+        listener.listen(_BACKLOG)
         self._watching = asyncio.get_running_loop().create_task(self._keep_running(listener))
 
     def status(self) -> dict[str, Any]:
         """For `ccinspect status`."""
-        return _block(True, self._alive, self.port, str(self._paths.mcp_token))
+        return {
+            "enabled": self.enabled,
+            "running": self.enabled and self._alive,
+            "port": self.port if self.enabled else None,
+            "url": f"http://127.0.0.1:{self.port}/mcp" if self.enabled else None,
+            "token": str(self._paths.mcp_token) if self.enabled else None,
+        }
 
     async def close(self) -> None:
         """End the process, and stop listening."""
@@ -108,6 +126,8 @@ class McpProcess:
         with ours:
             with theirs:
                 self._process = self._spawn(theirs, listener)
+            with contextlib.suppress(OSError):
+                ours.sendall(self._key)
             self._alive = True
             ours.setblocking(False)
             try:
@@ -123,7 +143,7 @@ class McpProcess:
             "channel": channel.fileno(),
             "listener": listener.fileno(),
             "paths": {name: str(path) for name, path in asdict(self._paths).items()},
-            "token": str(self._paths.mcp_token),
+            "token": str(self._paths.mcp_token) if self.enabled else None,
             "acting": self._acting,
         }
         return subprocess.Popen(

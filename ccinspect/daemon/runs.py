@@ -61,7 +61,9 @@ class Runs:
         ledger: Ledger,
         keyless: Callable[[str], Awaitable[dict[str, Any]]],
         kept: KeptRules,
+        admit_to_mcp: Callable[[str], dict[str, Any]],
     ) -> None:
+        self._admit_to_mcp = admit_to_mcp
         self._kept = kept
         self._config = config
         self._paths = paths
@@ -102,8 +104,12 @@ class Runs:
             answer["keyless"] = await self._keyless(str(keyless))
         self._limit(run_id, params)
         try:
+            if params.get("mcp"):
+                answer["mcp"] = self._admit_to_mcp(run_id)
             if mode == "inspect":
                 answer |= await self._open_jail(run)
+                if "mcp" in answer:
+                    answer["jail"]["granted_ports"] = [answer["mcp"]["port"]]
                 if keyless is not None:
                     answer["jail"]["hide_files"] = answer["keyless"].pop("files")
             elif mode == "base-url":

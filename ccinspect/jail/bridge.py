@@ -55,9 +55,12 @@ def wanted_inside(
 ) -> dict[Endpoint, Endpoint]:
     """What to open inside for the host's listeners, and where on the host each leads."""
     wanted: dict[Endpoint, Endpoint] = {}
-    if settings.host_ports == "none":
-        return wanted
     for item in host:
+        if item.port in settings.granted_ports and item.inode not in ours:
+            wanted |= {endpoint: endpoint for endpoint in loopback_endpoints(item)}
+            continue
+        if settings.host_ports == "none":
+            continue
         model = settings.model_ports.get(item.port)
         allowed = item.uid == uid if settings.host_ports == "auto" else item.port in settings.host_ports
         if item.inode in ours or not (model or (allowed and item.port not in settings.blocked_ports)):
@@ -112,7 +115,7 @@ class Bridge:
             self._update_inside(self._wanted_inside())
 
     def _wanted_inside(self) -> dict[Endpoint, Endpoint]:
-        if self._settings.host_ports == "none":
+        if self._settings.host_ports == "none" and not self._settings.granted_ports:
             return {}
         ours = {os.fstat(item.fileno()).st_ino for item in self._opened_on_host.values()}
         return wanted_inside(listeners(self._host_diag), self._settings, ours, os.getuid())

@@ -52,6 +52,8 @@ class JailSettings:
     """Port inside the jail -> port of the daemon's capturing listener on the host."""
     blocked_ports: frozenset[int] = frozenset()
     """Host ports that are never reachable from inside."""
+    granted_ports: frozenset[int] = frozenset()
+    """Host ports that this run was given by name: reachable from inside whatever else is said."""
     hide: tuple[Path, ...] = ()
     hide_files: tuple[Path, ...] = ()
     """Files that are empty inside."""
@@ -69,6 +71,7 @@ class JailSettings:
             mask_sockets=bool(data.get("mask_sockets", False)),
             model_ports={int(inside): int(host) for inside, host in data.get("model_ports", {}).items()},
             blocked_ports=frozenset(int(port) for port in data.get("blocked_ports", ())),
+            granted_ports=frozenset(int(port) for port in data.get("granted_ports", ())),
             hide=tuple(Path(entry) for entry in data.get("hide", ())),
             hide_files=tuple(Path(entry) for entry in data.get("hide_files", ())),
             host_bundle=Path(data["host_bundle"]) if data.get("host_bundle") else None,

@@ -1,8 +1,9 @@
 """The process that serves MCP over HTTP: tool calls take time of the processor, and here none of the proxy's.
 
 Started by the daemon; argument: a JSON object {channel, listener, paths, token, acting}: descriptors of a socket of
-the daemon's and of the listening socket, the directories of the instance, the file with the token, and `mcp.acting`. It
-ends when the daemon does: then the channel does.
+the daemon's and of the listening socket, the directories of the instance, the file with the token that opens everything
+(or null), and `mcp.acting`. The channel first brings the key of the tokens of runs. It ends when the daemon does: then
+the channel does.
 """
 
 from __future__ import annotations
@@ -17,43 +18,32 @@ import sys
 from pathlib import Path
 
 import uvicorn
-from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
-from ccinspect.mcp.captured import Captured
-from ccinspect.mcp.catalogue import offered
+from ccinspect.control.run_token import KEY_BYTES
+from ccinspect.mcp.doors import Doors
 from ccinspect.mcp.gate import Gate
 from ccinspect.mcp.masking import prepare
-from ccinspect.mcp.server import build_server
 from ccinspect.paths import Paths
 
 NICENESS = 8
-_SESSION_SECONDS = 3600.0
-_MAX_SESSIONS = 200
-_MAX_REQUEST = 1 << 20
+_MAX_CONNECTIONS = 200
 _GRACE_SECONDS = 1
 
 
-async def serve(channel: socket.socket, listener: socket.socket, paths: Paths, token: str, acting: bool) -> None:
+async def serve(channel: socket.socket, listener: socket.socket, doors: Doors) -> None:
     """Serve until the channel ends."""
     prepare()
-    manager = StreamableHTTPSessionManager(
-        build_server(Captured(paths), offered(acting)),
-        json_response=True,
-        session_idle_timeout=_SESSION_SECONDS,
-        max_sessions=_MAX_SESSIONS,
-        max_request_body_size=_MAX_REQUEST,
-    )
     config = uvicorn.Config(
-        Gate(manager.handle_request, token),
+        Gate(doors.behind),
         log_config=None,
         access_log=False,
         lifespan="off",
         server_header=False,
         timeout_graceful_shutdown=_GRACE_SECONDS,
-        limit_concurrency=_MAX_SESSIONS,
+        limit_concurrency=_MAX_CONNECTIONS,
     )
     server = uvicorn.Server(config)
-    async with manager.run():
+    async with doors.open():
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         channel.setblocking(False)
         with contextlib.suppress(OSError):
@@ -72,9 +62,11 @@ def main(argument: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     channel, listener = (socket.socket(fileno=setup[name]) for name in ("channel", "listener"))
     paths = Paths(**{name: Path(value) for name, value in setup["paths"].items()})
-    token = Path(setup["token"]).read_text().strip()
+    token = None if setup["token"] is None else Path(setup["token"]).read_text().strip()
     with channel, listener:
-        asyncio.run(serve(channel, listener, paths, token, bool(setup["acting"])))
+        key = channel.recv(KEY_BYTES, socket.MSG_WAITALL)
+        if len(key) == KEY_BYTES:
+            asyncio.run(serve(channel, listener, Doors(paths, token, key, acting=bool(setup["acting"]))))
 
 
 if __name__ == "__main__":

@@ -60,6 +60,8 @@ HOST = [
         (JailSettings(host_ports="none", model_ports={11434: 40001}), {}),
         (JailSettings(host_ports=(), model_ports={11434: 40001, 1234: 40002}), {11434: 40001}),
         (JailSettings(model_ports={3000: 40003}), {3000: 40003, 4000: 4000, 9999: 9999}),
+        (JailSettings(host_ports="none", granted_ports=frozenset({4000})), {4000: 4000}),
+        (JailSettings(host_ports=(), granted_ports=frozenset({5432}), blocked_ports=frozenset({5432})), {5432: 5432}),
     ],
 )
 def test_which_host_ports_appear_inside(settings: JailSettings, inside: dict[int, int]) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from ccinspect.errors import FlowNotFound
 from ccinspect.mcp.bodies import NoSuchPlace
-from ccinspect.mcp.masking import MASK
+from ccinspect.policy.unreadable import MASK
 from tests.cli.conftest import Place, flow_id, http_flow
 from tests.cli.model_calls import SYSTEM
 from tests.mcp.conftest import Ask

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from typing import Any
+
+import anyio
 import pytest
 
 from ccinspect.mcp.gate import Gate
@@ -41,5 +44,19 @@ TOKEN = (b"authorization", b"Bearer secret")
 def test_only_programs_of_this_machine_that_know_the_token_pass(
     path: str, headers: list[tuple[bytes, bytes]], status: int | None
 ) -> None:
-    refusal = Gate(None, "secret").refusal(path, headers)
-    assert (None if refusal is None else refusal[0]) == status
+    async def passed(scope: Any, receive: Any, send: Any) -> None:
+        await send({"status": None})
+
+    async def behind(token: str) -> Any:
+        return passed if token == "secret" else None
+
+    async def ask() -> list[dict[str, Any]]:
+        sent: list[dict[str, Any]] = []
+
+        async def send(message: dict[str, Any]) -> None:
+            sent.append(message)
+
+        await Gate(behind)({"type": "http", "path": path, "headers": headers}, None, send)
+        return sent
+
+    assert anyio.run(ask)[0]["status"] == status

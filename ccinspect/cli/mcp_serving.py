@@ -1,0 +1,25 @@
+"""`ccinspect mcp`: which server is meant, this machine's or that of the run we are in."""
+
+from __future__ import annotations
+
+import os
+
+from ccinspect.cli.instance import Instance
+from ccinspect.cli.running import MCP_TOKEN, MCP_URL, RUN_ID_ENV
+from ccinspect.errors import RunError
+
+
+def serve_here(instance: Instance) -> None:
+    """Serve until standard input ends. Raises RunError in a jail whose run may not ask, and ConfigError."""
+    url, token = os.environ.get(MCP_URL), os.environ.get(MCP_TOKEN)
+    if url and token:
+        from ccinspect.mcp.forwarding import forward_stdio
+
+        forward_stdio(url, token)
+        return
+    run = os.environ.get(RUN_ID_ENV)
+    if run and not instance.paths.control_socket.exists():
+        raise RunError(f"run {run} may not see what is captured of it", "start it with: ccinspect run -i --mcp -- CMD")
+    from ccinspect.mcp.stdio import serve_stdio
+
+    serve_stdio(instance.paths)
