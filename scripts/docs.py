@@ -1,4 +1,4 @@
-"""Generate the pages of docs/ that follow from the code: cli.md from the help texts, configuration.md from settings.
+"""Generate what follows from the code: docs/cli.md from the help texts, docs/configuration.md and nix/settings.nix.
 
 Run without arguments to write them; with `--check` to fail when one is stale.
 """
@@ -14,6 +14,10 @@ import typer
 
 from ccinspect.cli.app import build_app
 from ccinspect.cli.settings import Setting, all_settings, default_as_yaml
+
+# Also when a test loads this file by its path.
+sys.path.insert(0, str(Path(__file__).parent))
+from nix_settings import nix_settings
 
 DOCS = Path(__file__).parent.parent / "docs"
 WIDTH = 80
@@ -104,7 +108,7 @@ def _row(setting: Setting) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-PAGES = {"cli.md": cli_page, "configuration.md": configuration_page}
+PAGES = {"cli.md": cli_page, "configuration.md": configuration_page, "../nix/settings.nix": nix_settings}
 
 
 def stale_pages() -> list[str]:
