@@ -11,9 +11,14 @@ as_root() {
 can_be_root() { [ "$(id -u)" = 0 ] || { has sudo && sudo -n true 2>/dev/null; }; }
 
 # COMMAND:PACKAGE of what the jail is made of. passt is the second uplink, and nice to have.
-missing_packages() { # run|test
+missing_packages() { # run|test|long|vm
     list='slirp4netns:slirp4netns wg:wireguard-tools wireguard-go:wireguard-go ip:iproute2'
-    if [ "$1" = test ]; then list="$list curl:curl git:git node:nodejs npm:npm useradd:passwd ps:procps zsh:zsh fish:fish certutil:libnss3-tools"; fi
+    if [ "$1" != run ]; then list="$list tinyproxy:tinyproxy-bin tshark:tshark curl:curl git:git node:nodejs npm:npm useradd:passwd ps:procps zsh:zsh fish:fish certutil:libnss3-tools"; fi
+    if [ "$1" = test ]; then list="$list systemd-analyze:systemd nix-instantiate:nix-bin unshare:util-linux"; fi
+    if [ "$1" = long ]; then list="$list chromium:chromium"; fi
+    if [ "$1" = vm ]; then
+        list="$list qemu-system-x86_64:qemu-system-x86 busybox:busybox-static depmod:kmod mke2fs:e2fsprogs"
+    fi
     for pair in $list; do
         if ! has "${pair%%:*}"; then printf '%s ' "${pair#*:}"; fi
     done
@@ -30,7 +35,7 @@ install_packages() { # PACKAGE...
     apt_install "$@" >>"$log" 2>&1
 }
 
-provide_system_packages() { # run|test
+provide_system_packages() { # run|test|long|vm
     missing=$(missing_packages "$1")
     optional=
     if ! has pasta; then optional=passt; fi
