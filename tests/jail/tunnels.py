@@ -133,6 +133,8 @@ class Tunnels:
             file.write_text(json.dumps({"server_key": server, "client_key": client}))
             modes += ["--mode", f"wireguard:{file}@127.0.0.1:{port}"]
         environ = os.environ | {"JAIL_TEST_LOG": str(self._log), "JAIL_TEST_UPSTREAMS": json.dumps(upstreams)}
+        # It does not flush what it says of its listeners.
+        environ["PYTHONUNBUFFERED"] = "1"
         command = [str(Path(sys.executable).with_name("mitmdump")), "--set", f"confdir={directory / 'ca'}", "-s", ADDON]
         self._process = subprocess.Popen(
             [*command, "--set", "ssl_insecure=true", *modes],

@@ -183,6 +183,8 @@ def _media(raw: JsonObject, path: Path, depth: int) -> Block:
     kind = as_text(raw.get("type"))
     source = as_object(raw.get("source"))
     form = source.get("type")
+    if form == "content" and (words := _plain(source.get("content"))):
+        return _text_document(raw, words, path)
     if form not in ("base64", "url", "file", "text"):
         return Unknown(kind=kind, dialect=DIALECT, text=readable(source), path=path, raw=raw, cache=_cache(raw))
     data = as_text(source.get("data"))
@@ -199,6 +201,34 @@ def _media(raw: JsonObject, path: Path, depth: int) -> Block:
         raw=raw,
         cache=_cache(raw),
         extra=leftover(raw, _MEDIA_FIELDS),
+    )
+
+
+def _search_result(raw: JsonObject, path: Path, depth: int) -> Block:
+    words = _plain(raw.get("content"))
+    if words is None:
+        return Unknown(kind="search_result", dialect=DIALECT, text=readable(raw), path=path, raw=raw, cache=_cache(raw))
+    source = as_text(raw.get("source"))
+    return _text_document(raw, "\n".join(line for line in (source, as_text(raw.get("title")), words) if line), path)
+
+
+def _plain(content: Json) -> str | None:
+    """The text of a document in pieces; None where there is anything else in it, or nothing."""
+    pieces = [as_object(piece) for piece in as_list(content)]
+    texts = [as_text(piece.get("text")) for piece in pieces if piece.get("type") == "text"]
+    return "\n".join(texts) if texts and len(texts) == len(pieces) else None
+
+
+def _text_document(raw: JsonObject, words: str, path: Path) -> Media:
+    return Media(
+        kind="document",
+        media_type="text/plain",
+        text=words,
+        name=as_name(raw.get("title")),
+        context=as_name(raw.get("context")),
+        path=path,
+        raw=raw,
+        cache=_cache(raw),
     )
 
 
@@ -288,6 +318,7 @@ _BLOCKS: dict[str, Callable[[JsonObject, Path, int], Block]] = {
     "text": _text,
     "image": _media,
     "document": _media,
+    "search_result": _search_result,
     "thinking": _thinking,
     "redacted_thinking": _redacted,
     "tool_use": _tool_use,

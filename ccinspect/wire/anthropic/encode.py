@@ -32,7 +32,7 @@ from ccinspect.wire.model import (
     ToolResult,
     Unknown,
 )
-from ccinspect.wire.repair import pair_tools
+from ccinspect.wire.repair import choice_among, name_missing, pair_tools
 from ccinspect.wire.signatures import is_own, sealed, wrap
 from ccinspect.wire.usage import encode_anthropic_usage
 
@@ -76,10 +76,12 @@ def _body(request: Request, notes: Notes) -> JsonObject:
     if not notes.home:
         messages = tuple(pair_tools(messages, notes))
     body["messages"] = [item for item in _messages(messages, notes)]
-    if request.tools:
-        body["tools"] = [tool for tool in (_tool(tool, notes) for tool in request.tools) if tool is not None]
-    if request.tool_choice and (request.tools or notes.home):
-        body["tool_choice"] = _tool_choice(request.tool_choice, notes)
+    tools = [told for tool in request.tools if (told := _tool(tool, notes)) is not None]
+    if tools:
+        body["tools"] = tools
+    choice = choice_among(request, notes)
+    if choice is not None:
+        body["tool_choice"] = _tool_choice(choice, notes)
     body |= _parameters(request, notes, body.get("max_tokens"))
     return body | notes.extra(request)
 
@@ -106,8 +108,7 @@ def _parameters(request: Request, notes: Notes, max_tokens: int | None) -> JsonO
     notes.unsaid((sampling.candidates or 1) > 1, "more than one candidate")
     notes.unsaid(request.conversation_id is not None, "conversation")
     notes.unsaid(request.service_tier is not None and not notes.home, "this service_tier")
-    if request.previous_response_id is not None:
-        notes.note("error", "history_missing", "the history before previous_response_id is not in the request")
+    name_missing(request, notes)
     out = without_none(
         temperature=temperature,
         top_p=sampling.top_p,

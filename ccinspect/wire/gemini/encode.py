@@ -38,7 +38,7 @@ from ccinspect.wire.model import (
     ToolResult,
     Unknown,
 )
-from ccinspect.wire.repair import pair_tools
+from ccinspect.wire.repair import choice_among, name_missing, pair_tools, stops_among
 from ccinspect.wire.signatures import is_own, sealed, wrap
 from ccinspect.wire.usage import encode_gemini_usage
 
@@ -52,6 +52,7 @@ STOP_WORDS = {reason: word for word, reason in reversed(STOP_REASONS.items())} |
     StopReason.ERROR: "OTHER",
     StopReason.OTHER: "OTHER",
 }
+_MAX_STOPS = 5
 _LEVELS = {"none": "minimal", "xhigh": "high", "max": "high"}
 
 
@@ -91,10 +92,12 @@ def _body(request: Request, notes: Notes) -> JsonObject:
     if parts:
         body["systemInstruction"] = {"parts": parts}
     body["contents"] = list(_contents(request, messages, notes))
-    if request.tools:
-        body["tools"] = _tools(request.tools, notes)
-    if request.tool_choice is not None and (request.tools or notes.home):
-        body["toolConfig"] = {"functionCallingConfig": _tool_choice(request.tool_choice, notes)}
+    tools = _tools(request.tools, notes)
+    if tools:
+        body["tools"] = tools
+    choice = choice_among(request, notes)
+    if choice is not None:
+        body["toolConfig"] = {"functionCallingConfig": _tool_choice(choice, notes)}
     config = _config(request, notes)
     extra = dict(notes.extra(request))
     config |= extra.pop("generationConfig", {})
@@ -316,14 +319,13 @@ def _config(request: Request, notes: Notes) -> JsonObject:
     notes.unsaid(request.user is not None, "the user")
     notes.unsaid(request.conversation_id is not None, "conversation")
     notes.unsaid(request.service_tier is not None, "the service tier")
-    if request.previous_response_id is not None:
-        notes.note("error", "history_missing", "the history before previous_response_id is not in the request")
+    name_missing(request, notes)
     out = without_none(
         maxOutputTokens=sampling.max_tokens,
         temperature=sampling.temperature,
         topP=sampling.top_p,
         topK=sampling.top_k,
-        stopSequences=list(sampling.stop) or None,
+        stopSequences=stops_among(sampling.stop, _MAX_STOPS, notes),
         seed=sampling.seed,
         presencePenalty=sampling.presence_penalty,
         frequencyPenalty=sampling.frequency_penalty,

@@ -27,7 +27,7 @@ from ccinspect.wire.model import (
     Unknown,
 )
 from ccinspect.wire.ollama.decode import DIALECT, read_message, read_request, read_response
-from ccinspect.wire.repair import pair_tools
+from ccinspect.wire.repair import name_missing, pair_tools
 from ccinspect.wire.signatures import is_own, sealed, wrap
 from ccinspect.wire.usage import encode_ollama_usage
 
@@ -48,8 +48,9 @@ def _body(request: Request, notes: Notes) -> JsonObject:
         notes.note("error", "kind_not_supported", f"a {request.kind} request is sent as one that generates")
     body = without_none(model=request.model)
     body["messages"] = list(_messages(request, notes))
-    if request.tools:
-        body["tools"] = [item for item in (_tool(tool, notes) for tool in request.tools) if item is not None]
+    tools = [told for tool in request.tools if (told := _tool(tool, notes)) is not None]
+    if tools:
+        body["tools"] = tools
     if request.tool_choice is not None:
         choice = request.tool_choice
         notes.unsaid(choice.mode != "auto" or bool(choice.names), "the choice of tools")
@@ -69,8 +70,7 @@ def _options(request: Request, notes: Notes) -> JsonObject:
     notes.unsaid(request.user is not None, "the user")
     notes.unsaid(request.conversation_id is not None, "conversation")
     notes.unsaid(request.service_tier is not None, "the service tier")
-    if request.previous_response_id is not None:
-        notes.note("error", "history_missing", "the history before previous_response_id is not in the request")
+    name_missing(request, notes)
     return without_none(
         num_predict=sampling.max_tokens,
         temperature=sampling.temperature,
@@ -153,7 +153,11 @@ def _message(role: str, blocks: Sequence[Block], notes: Notes, extra: JsonObject
         else:
             rest.append(block)
     if rest:
-        yield {**message_of(role, rest, notes, as_request=True), **extra}
+        told = message_of(role, rest, notes, as_request=True)
+        if told["content"] or len(told) > 2 or notes.home:
+            yield {**told, **extra}
+        else:
+            notes.note("info", "empty_message_dropped", "a message without content", rest[0].path)
 
 
 def _result(block: ToolResult, notes: Notes) -> Iterable[JsonObject]:
@@ -164,7 +168,7 @@ def _result(block: ToolResult, notes: Notes) -> Iterable[JsonObject]:
         notes.lost("error_flag_dropped", "a tool result cannot be marked as an error", block.path)
     if block.cache is not None:
         notes.lost("cache_marker_dropped", f"{DIALECT} has no cache markers", block.path)
-    texts = [item for item in block.content if isinstance(item, Text | Unknown)]
+    texts = [item for item in block.content if isinstance(item, Text)]
     if len(texts) > 1:
         notes.note("info", "texts_joined", f"{len(texts)} blocks of a tool result are told as one", block.path)
     out = message_of("tool", block.content, notes, as_request=True)
@@ -186,9 +190,11 @@ def message_of(role: str, blocks: Iterable[Block], notes: Notes, as_request: boo
                 notes.lost("signature_dropped", f"a signature of {block.signature.origin}", block.path)
             else:
                 signs.append(wrap(block.signature, DIALECT))
-        if isinstance(block, Text | Refusal | Unknown):
+        if isinstance(block, Text | Refusal):
             _note_text(block, notes)
             texts.append(block.text)
+        elif isinstance(block, Unknown):
+            notes.lost("block_dropped", f"{DIALECT} has no block for {block.kind!r}", block.path)
         elif isinstance(block, Media):
             images += _image(block, notes, texts)
         elif isinstance(block, Thinking):
@@ -211,10 +217,8 @@ def message_of(role: str, blocks: Iterable[Block], notes: Notes, as_request: boo
     return out | without_none(**told)
 
 
-def _note_text(block: Text | Refusal | Unknown, notes: Notes) -> None:
-    if isinstance(block, Unknown):
-        notes.lost("block_as_text", f"a block of kind {block.kind!r} is told as text", block.path)
-    elif isinstance(block, Refusal):
+def _note_text(block: Text | Refusal, notes: Notes) -> None:
+    if isinstance(block, Refusal):
         notes.note("info", "refusal_as_text", "a refusal is told as text", block.path)
     elif block.citations:
         notes.lost("citations_dropped", f"{len(block.citations)} citations", block.path)

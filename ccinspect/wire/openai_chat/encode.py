@@ -31,11 +31,12 @@ from ccinspect.wire.model import (
     Unknown,
 )
 from ccinspect.wire.openai_chat.decode import DIALECT, STOP_REASONS, read_message, read_request, read_response
-from ccinspect.wire.repair import pair_tools
+from ccinspect.wire.repair import choice_among, name_missing, pair_tools, stops_among
 from ccinspect.wire.signatures import is_own, sealed
 from ccinspect.wire.usage import encode_openai_chat_usage
 
 PATH = "/v1/chat/completions"
+_MAX_STOPS = 4
 
 STOP_WORDS = {reason: word for word, reason in reversed(STOP_REASONS.items())} | {
     StopReason.TOOL_USE: "tool_calls",
@@ -61,10 +62,12 @@ def _body(request: Request, notes: Notes) -> JsonObject:
         notes.note("error", "kind_not_supported", f"{DIALECT} has no {request.kind} requests")
     body = without_none(model=request.model)
     body["messages"] = list(_messages(request, notes))
-    if request.tools:
-        body["tools"] = [item for item in (_tool(tool, notes) for tool in request.tools) if item is not None]
-    if request.tool_choice is not None and (request.tools or notes.home):
-        body |= _tool_choice(request.tool_choice, request.tools)
+    tools = [told for tool in request.tools if (told := _tool(tool, notes)) is not None]
+    if tools:
+        body["tools"] = tools
+    choice = choice_among(request, notes)
+    if choice is not None:
+        body |= _tool_choice(choice, request.tools)
     body |= _parameters(request, notes)
     return body | notes.extra(request)
 
@@ -77,13 +80,12 @@ def _parameters(request: Request, notes: Notes) -> JsonObject:
     notes.unsaid(sampling.top_k is not None and not notes.home, "top_k")
     notes.unsaid(request.conversation_id is not None, "conversation")
     notes.unsaid(request.service_tier is not None and not notes.home, "this service_tier")
-    if request.previous_response_id is not None:
-        notes.note("error", "history_missing", "the history before previous_response_id is not in the request")
+    name_missing(request, notes)
     out = without_none(
         temperature=sampling.temperature,
         top_p=sampling.top_p,
         top_k=sampling.top_k if notes.home else None,
-        stop=list(sampling.stop) or None,
+        stop=stops_among(sampling.stop, _MAX_STOPS, notes),
         seed=sampling.seed,
         presence_penalty=sampling.presence_penalty,
         frequency_penalty=sampling.frequency_penalty,

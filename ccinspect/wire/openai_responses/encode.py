@@ -31,7 +31,7 @@ from ccinspect.wire.model import (
 from ccinspect.wire.openai_chat.encode import effort, encode_error
 from ccinspect.wire.openai_responses.decode import INCOMPLETE, read_request, read_response
 from ccinspect.wire.openai_responses.items import DIALECT, read_item, read_part, with_id
-from ccinspect.wire.repair import pair_tools
+from ccinspect.wire.repair import choice_among, name_missing, pair_tools
 from ccinspect.wire.signatures import is_own, sealed, wrap
 from ccinspect.wire.usage import encode_openai_responses_usage
 
@@ -66,11 +66,12 @@ def _body(request: Request, notes: Notes) -> JsonObject:
     for message in messages if notes.home else pair_tools(messages, notes):
         items += _message(message, notes)
     body["input"] = items
-    tools = [tool for tool in request.tools if tool.path[:1] != ("input",) or not notes.home]
-    if tools:
-        body["tools"] = _tools(tools, notes)
-    if request.tool_choice is not None and (request.tools or notes.home):
-        body |= _tool_choice(request.tool_choice, request.tools)
+    told = _tools([tool for tool in request.tools if tool.path[:1] != ("input",) or not notes.home], notes)
+    if told:
+        body["tools"] = told
+    choice = choice_among(request, notes)
+    if choice is not None:
+        body |= _tool_choice(choice, request.tools)
     body |= _parameters(request, notes)
     return body | notes.extra(request)
 
@@ -100,6 +101,7 @@ def _parameters(request: Request, notes: Notes) -> JsonObject:
     if request.output is not None:
         out["text"] = {"format": _format(request.output)}
     if not notes.home:
+        name_missing(request, notes)
         # The sender's own dialect keeps no history with the provider, so none is kept here.
         out["store"] = False
         if reasoning.get("effort", "none") != "none":

@@ -29,6 +29,7 @@ from ccinspect.wire.signatures import is_redacted, split_id, unwrap
 
 DIALECT = "openai_responses"
 TOOLS_ITEM = "additional_tools"
+REFERENCE = "item_reference"
 
 _MESSAGE_FIELDS = names("type role content id status")
 _TEXT_FIELDS = names("type text annotations logprobs prompt_cache_breakpoint")
@@ -45,7 +46,7 @@ _OUTPUT_FIELDS = ("output", "outputs", "results", "result", "tools")
 def read_item(value: Json, path: Path) -> Message:
     """One item of `input`, or of an answer's `output`, as a message of its own."""
     raw = as_object(value)
-    kind = as_text(raw.get("type")) or ("message" if "role" in raw else "")
+    kind = as_text(raw.get("type")) or ("message" if "role" in raw else REFERENCE if raw.keys() == {"id"} else "")
     if kind == "message":
         blocks = read_content(raw.get("content"), (*path, "content"))
         extra = leftover(raw, _MESSAGE_FIELDS)
