@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from ccinspect.cli import (
+    ca_commands,
     conversation_commands,
     daemon_commands,
     db_commands,
@@ -57,6 +58,7 @@ def build_app() -> typer.Typer:
     provider_commands.register(app)
     mcp_commands.register(app)
     setup_commands.register(app)
+    ca_commands.register(app)
     namespace_commands.register(app)
     db_commands.register(app)
     service_commands.register(app)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ccinspect.setup import variables
+    from ccinspect.setup import shells, variables
 
 
 class Program(StrEnum):
@@ -144,7 +144,7 @@ def install(
     from ccinspect.cli import shell_line
     from ccinspect.cli.output import say
 
-    chosen = None if shell is None else shell.value
+    chosen: shells.Shell | None = None if shell is None else shell.value
     if not undo:
         shell_line.install(context.obj, chosen, mode.value, agent or [])
         return
