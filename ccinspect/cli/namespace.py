@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import select
 import socket
-import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,9 +12,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from ccinspect.cli import running, text
+from ccinspect.cli import running
+from ccinspect.cli.check_lines import check_lines, wrapped
 from ccinspect.cli.instance import Instance
-from ccinspect.cli.output import DIM, GREEN, RED, YELLOW, paint, terminal_width
+from ccinspect.cli.output import RED, paint
 from ccinspect.cli.run_options import RunOptions
 from ccinspect.control import protocol
 from ccinspect.control.client import ControlClient
@@ -24,9 +24,6 @@ from ccinspect.jail.doctor import Check, checks
 from ccinspect.jail.inside import IPV6_ADDRESS
 from ccinspect.jail.limits import limits
 from ccinspect.jail.session import JailSettings, Tunnel
-
-_NAME_COLUMNS = 22
-_COLOURS = {"ok": GREEN, "warn": YELLOW, "fail": RED, "absent": DIM}
 
 
 def static_report() -> dict[str, Any]:
@@ -90,46 +87,14 @@ def _opened(instance: Instance, name: str) -> Iterator[tuple[ControlClient, dict
 
 def report_lines(report: dict[str, Any]) -> Iterator[str]:
     """A report for a person; what is to be done stands below each finding."""
-    names = [len(check["name"]) for check in report["checks"]]
-    name_columns = max([length for length in names if length <= _NAME_COLUMNS], default=0)
-    for check in report["checks"]:
-        yield from _check_lines(check, name_columns)
+    yield from check_lines(report["checks"])
     yield ""
     if report["usable"]:
         yield "A jail can be built here. What it does not stop:"
         for limit in report["limits"]:
-            yield from _wrapped(limit, "- ", "  ")
+            yield from wrapped(limit, "- ", "  ")
     else:
         yield paint("Something has to be mended first, see above.", RED)
-
-
-def _check_lines(check: dict[str, str], name_columns: int) -> Iterator[str]:
-    indent = " " * (name_columns + 9)
-    name = check["name"]
-    lines = list(_wrapped(text.clean(check["detail"]), indent, indent)) or [indent]
-    if len(name) <= name_columns:
-        yield f"{_status(check)} {name:<{name_columns}}  {lines.pop(0)[len(indent) :]}".rstrip()
-    else:
-        yield f"{_status(check)} {name}"
-    yield from lines
-    if check["fix"]:
-        yield from _wrapped(text.clean(check["fix"]), f"{indent}-> ", f"{indent}   ")
-
-
-def _status(check: dict[str, str]) -> str:
-    return paint(f"{check['status']:<6}", _COLOURS.get(check["status"], ""))
-
-
-def _wrapped(sentence: str, first: str, rest: str) -> list[str]:
-    # Commands and paths are for copying: they are not cut.
-    return textwrap.wrap(
-        sentence,
-        max(60, terminal_width()),
-        initial_indent=first,
-        subsequent_indent=rest,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
-"""runs, demo, version."""
+"""runs, demo, doctor, completion, version."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -10,12 +11,18 @@ from ccinspect.cli.instance import Instance
 from ccinspect.cli.output import say, write, write_json
 
 
+class CompletedShell(StrEnum):
+    BASH = "bash"
+    ZSH = "zsh"
+    FISH = "fish"
+
+
 def register(app: typer.Typer) -> None:
     runs = typer.Typer(help="What was run.", no_args_is_help=True, rich_markup_mode=None)
     runs.command("list")(list_runs)
     app.add_typer(runs, name="runs")
-    app.command()(demo)
-    app.command()(version)
+    for function in (demo, doctor, completion, version):
+        app.command()(function)
 
 
 def list_runs(
@@ -51,8 +58,53 @@ def demo() -> int:
     return run_demo()
 
 
-def version() -> None:
-    """Print the version."""
+def doctor(
+    context: typer.Context,
+    credentials: Annotated[
+        bool, typer.Option("--credentials", help="Ask each source of a credential; what it gives is not shown.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> int:
+    """Look at everything that can be wrong: the machine, the settings, the store, the daemon, the jail.
+
+    One line each, with what to do about it. Starts and changes nothing. The exit code is 1 when something has to be
+    mended. `ccinspect namespace doctor` goes on to build a real jail and tries everything in it.
+    """
+    from ccinspect.cli.doctor import examine, report_lines
+
+    report = examine(context.obj, credentials=credentials)
+    if json:
+        write_json(report)
+    else:
+        for line in report_lines(report):
+            write(line)
+    return 0 if report["ok"] else 1
+
+
+def completion(
+    shell: Annotated[CompletedShell, typer.Argument(metavar="SHELL", help="bash, zsh or fish.", show_default=False)],
+) -> None:
+    """Print what makes the shell complete our commands and options.
+
+    For bash: `ccinspect completion bash > ~/.local/share/bash-completion/completions/ccinspect`. For zsh: a file
+    `_ccinspect` in a directory of $fpath. For fish: ~/.config/fish/completions/ccinspect.fish.
+    """
+    from typer import completion as typers
+
+    # Not among the names that it says it exports, but in every version that pyproject.toml allows.
+    script: str = vars(typers)["get_completion_script"](
+        prog_name="ccinspect", complete_var="_CCINSPECT_COMPLETE", shell=shell.value
+    )
+    write(script.rstrip("\n"))
+
+
+def version(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Print the version; as JSON also those of what it stands on, and of the store."""
     from ccinspect import __version__
 
-    write(f"ccinspect {__version__}")
+    if not json:
+        write(f"ccinspect {__version__}")
+        return
+    from ccinspect.cli.versions import versions
+
+    write_json(versions())
