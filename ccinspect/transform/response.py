@@ -140,6 +140,7 @@ class StreamTranslator:
         self._decoder.forget_content()
         self._encoder = open_encoder(needs)
         self._head: bytes | None = b""
+        self._failed = False
         self._closed = False
 
     @property
@@ -153,7 +154,7 @@ class StreamTranslator:
             self._look_at(data, events)
         if not events:
             return b""
-        return self._encoder.feed(self._naming.events(events)) + self._signs_of_life(events)
+        return self._encoder.feed(self._naming.events(self._until_failure(events))) + self._signs_of_life(events)
 
     def close(self, reason: CloseReason = "eof") -> bytes:
         """The bytes still to be said. Without the upstream's end mark there is none for the client either, so that
@@ -167,7 +168,17 @@ class StreamTranslator:
             self._look_at(b"", events)
         if self._head:
             events = self._in_one_piece(self._head)
-        return self._encoder.feed(self._naming.events(events)) + self._encoder.close()
+        return self._encoder.feed(self._naming.events(self._until_failure(events))) + self._encoder.close()
+
+    def _until_failure(self, events: Sequence[StreamEvent]) -> Sequence[StreamEvent]:
+        """The events up to the first error, the error included: after it no provider says anything more."""
+        if self._failed:
+            return ()
+        for index, event in enumerate(events):
+            if isinstance(event, StreamFailure):
+                self._failed = True
+                return events[: index + 1]
+        return events
 
     def _signs_of_life(self, events: Sequence[StreamEvent]) -> bytes:
         """Pings, for clients that give up a stream on which nothing comes for long."""

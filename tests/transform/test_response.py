@@ -361,6 +361,43 @@ def test_our_own_refusals_have_the_dialects_shape(dialect: str | None) -> None:
     assert (status, headers.get("retry-after")) == (529 if dialect == "anthropic" else 503, "2")
 
 
+@pytest.mark.parametrize("client", [name for name in natives.DIALECTS if name != "openai_responses"])
+def test_after_an_error_nothing_more_is_told(client: str) -> None:
+    """OpenAI says in one event that an answer has failed, how it ended and what it cost."""
+    failed_response = {
+        "id": "r",
+        "object": "response",
+        "status": "failed",
+        "model": "m",
+        "output": [],
+        "error": {"code": "server_error", "message": "boom"},
+        "usage": {"input_tokens": 1, "output_tokens": 2, "total_tokens": 3},
+    }
+    data = sse(
+        {"type": "response.created", "response": {**failed_response, "status": "in_progress", "error": None}},
+        {
+            "type": "response.output_text.delta",
+            "output_index": 0,
+            "content_index": 0,
+            "item_id": "i",
+            "delta": "so far",
+        },
+        {"type": "response.failed", "response": failed_response},
+    )
+    told = translator(client, "openai_responses", stream=True).stream("text/event-stream")
+    lines = (told.feed(data) + told.close()).strip().splitlines()
+    assert b"so far" in b"".join(lines)
+    assert b"boom" in lines[-1]
+
+
+def test_an_image_in_an_answer_is_left_out_where_answers_have_none() -> None:
+    parts = [{"inlineData": {"mimeType": "image/png", "data": "AAAA"}}, {"text": "see above"}]
+    body = {"candidates": [{"content": {"role": "model", "parts": parts}, "finishReason": "STOP"}]}
+    answer = translator("anthropic", "gemini").buffered(200, head("application/json"), json.dumps(body).encode())
+    assert [block["type"] for block in json.loads(answer.body)["content"]] == ["text"]
+    assert "block_dropped" in [note.code for note in answer.diagnostics]
+
+
 # The head
 
 

@@ -237,7 +237,7 @@ def _encode_block(block: Block, notes: Notes, as_request: bool) -> JsonObject | 
         return _text(block, notes, as_request)
     if isinstance(block, Thinking):
         return _thinking(block, notes, as_request)
-    if isinstance(block, Media):
+    if isinstance(block, Media) and (as_request or notes.home):
         return _media(block, notes)
     if isinstance(block, ToolCall):
         return _call(block, notes)
