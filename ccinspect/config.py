@@ -32,7 +32,7 @@ ENV_PREFIX = "CCINSPECT_"
 # Variables of ours that are no settings.
 RESERVED_ENV = {"CCINSPECT_CONFIG_DIR", "CCINSPECT_RUN_ID", "CCINSPECT_PROJECT", "CCINSPECT_TAGS"}
 
-_SECRET = re.compile(r"\bauth\b|\bheaders\b|token|password")
+_SECRET = re.compile(r"\bauth\b|\bheaders\b|token|password|upstream_proxy")
 _SIZE_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 _AGE_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
@@ -256,7 +256,7 @@ class ProxyConfig(Block):
 
 class McpConfig(Block):
     enabled: bool = Field(False, description="Serve MCP over HTTP. `ccinspect mcp` serves it over stdio without this.")
-    port: Port = Field(4030, description="Port of the MCP server on 127.0.0.1; never reachable from a jail.")
+    port: Port = Field(4030, description="Port of the MCP server on 127.0.0.1; reachable from a jail with `run --mcp` only.")
     acting: bool = Field(
         False,
         description="Also offer tools that change something: clear_flows, save_shape, replay_flow, start_session.",

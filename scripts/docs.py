@@ -83,6 +83,7 @@ _CONFIGURATION_TAIL = """\
 | `CCINSPECT_CONFIG_DIR` | directory of the instance, as `--config` |
 | `CCINSPECT_PROJECT`, `CCINSPECT_TAGS` | defaults of `run --project` and `run --tag` (`k=v,k2=v2`) |
 | `CCINSPECT_RUN_ID` | set inside of a run: its id |
+| `CCINSPECT_MCP_URL`, `CCINSPECT_MCP_TOKEN`, `CCINSPECT_MCP_CONFIG` | set inside of a run with `--mcp`: see [mcp.md](mcp.md) |
 | `NO_COLOR`, `PAGER` | no colours; the pager of `flows show` (`cat` for none) |
 """
 

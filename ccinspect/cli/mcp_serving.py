@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 from ccinspect.cli.instance import Instance
 from ccinspect.cli.running import MCP_TOKEN, MCP_URL, RUN_ID_ENV
@@ -13,9 +14,11 @@ def serve_here(instance: Instance) -> None:
     """Serve until standard input ends. Raises RunError in a jail whose run may not ask, and ConfigError."""
     url, token = os.environ.get(MCP_URL), os.environ.get(MCP_TOKEN)
     if url and token:
-        from ccinspect.mcp.forwarding import forward_stdio
+        from ccinspect.mcp.forwarding import forward
 
-        forward_stdio(url, token)
+        for line in forward(sys.stdin, url, token):
+            sys.stdout.write(line)
+            sys.stdout.flush()
         return
     run = os.environ.get(RUN_ID_ENV)
     if run and not instance.paths.control_socket.exists():

@@ -1,39 +1,66 @@
 """`ccinspect mcp` inside of a run that was started with --mcp: standard input and output joined to the run's server.
 
-So an entry that `ccinspect mcp install` made for a client works there too, and shows that run only.
+So an entry that `ccinspect mcp install` made for a client works there too, and shows that run only. Our server answers
+each request with one JSON body and says nothing unasked, which makes this simple: a line in, a line out, in order.
 """
 
 from __future__ import annotations
 
+import http.client
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-import anyio
-import httpx
-from mcp.client.streamable_http import streamable_http_client
-from mcp.server.stdio import stdio_server
-
 _SECONDS = 120.0
+_GONE = -32000
+_SESSION = "mcp-session-id"
 
 
-def forward_stdio(url: str, token: str) -> None:
-    """Serve until standard input ends."""
-    anyio.run(_forward, url, token)
-
-
-async def _forward(url: str, token: str) -> None:
+def forward(lines: Iterable[str], url: str, token: str) -> Iterator[str]:
+    """The answers to JSON-RPC messages, a line each; what cannot be handed over is answered by an error."""
     # Not through the proxy that the environment of a run may name.
-    async with (
-        httpx.AsyncClient(headers={"authorization": f"Bearer {token}"}, timeout=_SECONDS, trust_env=False) as client,
-        stdio_server() as (from_client, to_client),
-        streamable_http_client(url, http_client=client) as (from_server, to_server, _),
-        anyio.create_task_group() as tasks,
-    ):
-        tasks.start_soon(_pump, from_server, to_client)
-        await _pump(from_client, to_server)
-        tasks.cancel_scope.cancel()
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    headers = {
+        "accept": "application/json, text/event-stream",
+        "content-type": "application/json",
+        "authorization": f"Bearer {token}",
+    }
+    for line in filter(str.strip, lines):
+        request = urllib.request.Request(url, line.encode("utf-8", "replace"), headers)
+        try:
+            with opener.open(request, timeout=_SECONDS) as answer:
+                if session := answer.headers.get(_SESSION):
+                    headers[_SESSION] = session
+                said = answer.read().decode("utf-8", "replace").strip()
+        except urllib.error.HTTPError as error:
+            with error:
+                said = _failure(line, _reason(error))
+        except (OSError, http.client.HTTPException) as error:
+            said = _failure(line, f"the server of this run cannot be reached: {error}")
+        if said:
+            yield said + "\n"
 
 
-async def _pump(source: Any, target: Any) -> None:
-    async for message in source:
-        if not isinstance(message, Exception):
-            await target.send(message)
+def _reason(error: urllib.error.HTTPError) -> str:
+    try:
+        told = json.loads(error.read())["error"]["message"]
+    except (ValueError, LookupError, TypeError):
+        told = error.reason
+    return f"the server of this run answered {error.code}: {told}"
+
+
+def _failure(line: str, why: str) -> str:
+    """An answer for whoever waits for one; empty for a notification."""
+    number = _number(line)
+    error = {"code": _GONE, "message": why}
+    return "" if number is None else json.dumps({"jsonrpc": "2.0", "id": number, "error": error})
+
+
+def _number(line: str) -> Any:
+    try:
+        message = json.loads(line)
+    except ValueError:
+        return None
+    return message.get("id") if isinstance(message, dict) else None

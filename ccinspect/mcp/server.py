@@ -108,7 +108,8 @@ def build_server(captured: Captured, tools: Sequence[Tool]) -> Server[Any, Any]:
 
 def _no_such_tool(name: str, offered: list[str]) -> str:
     if name in ACTING_NAMES:
-        return f"{name} is not offered: tools that change something are off\nthe user can set `mcp.acting: true`"
+        hint = "the user can set `mcp.acting: true`; a run that asks about itself never gets them"
+        return f"{name} is not offered: tools that change something are off\n{hint}"
     return f"there is no tool {name!r}: there are {', '.join(offered)}"
 
 
