@@ -76,7 +76,7 @@ class Inspector:
             self._record_handshake(client, state, hints.SILENT_AFTER_HANDSHAKE, None)
         elif not state.flows and state.listener.kind == "wireguard":
             # A connection without a byte, or one that was never answered: nothing that leaves a jail goes unrecorded.
-            attempt = tcp.TCPFlow(client, connection.Server(address=client.sockname))
+            attempt = _attempt(client, connection.Server(address=client.sockname))
             self._end(self._capture(attempt, state.listener, state.run).of_raw_stream(), hint=hints.NOTHING_SENT)
 
     def http_connect(self, captured: http.HTTPFlow) -> None:
@@ -92,7 +92,7 @@ class Inspector:
         # Behind the tunnel a connection that fails never becomes a flow of mitmproxy's; it is one for us.
         state = self.connections.get(data.client.id)
         if state and not state.flows and state.listener.kind == "wireguard":
-            attempt = tcp.TCPFlow(data.client, data.server)
+            attempt = _attempt(data.client, data.server)
             attempt.error = flow.Error(data.server.error or "cannot connect")
             self._end(self._begin(attempt))
 
@@ -349,6 +349,10 @@ class Inspector:
             state.run = self.sources.run_of_credentials(credentials) or state.run
             if state.run:
                 self.who.look_for_process(captured.client_conn, state.run)
+
+
+def _attempt(client: connection.Client, server: connection.Server) -> tcp.TCPFlow | udp.UDPFlow:
+    return (udp.UDPFlow if client.transport_protocol == "udp" else tcp.TCPFlow)(client, server)
 
 
 class _Connection:

@@ -14,7 +14,8 @@ from ccinspect.auth.credential import Credential, Fetched, SourceFailed
 from ccinspect.auth.places import place_of
 from ccinspect.auth.settings import DEFAULT_TTL, AuthSettings, AwsAuth
 from ccinspect.auth.sources import Source, make_source
-from ccinspect.errors import CredentialsError
+from ccinspect.auth.way import FindWay
+from ccinspect.errors import CredentialsError, UpstreamProxyError
 
 logger = logging.getLogger(__name__)
 
@@ -55,18 +56,21 @@ class Credentials:
         environ: Mapping[str, str] | None = None,
         *,
         ca_file: Path | None = None,
+        way: FindWay | None = None,
         now: Callable[[], float] = time.time,
         told: Callable[[str], tuple[str, str]] = lambda name: (f"provider `{name}`", f"providers.{name}"),
     ) -> None:
         """`settings` by provider's name; `environ` is the environment for `env` and for commands.
 
-        `ca_file` holds authorities to trust beside the system's when tokens are asked for. `told` says of a name whose
-        credential it is, and which block of the settings has its `auth`.
+        `ca_file` holds authorities to trust beside the system's when tokens are asked for, and `way` says how those
+        requests leave. `told` says of a name whose credential it is, and which block of the settings has its `auth`.
         """
         environ = dict(os.environ) if environ is None else environ
         self._now = now
         self._told = told
-        self._entries = {name: _Entry(auth, make_source(auth, environ, ca_file)) for name, auth in settings.items()}
+        self._entries = {
+            name: _Entry(auth, make_source(auth, environ, ca_file, way)) for name, auth in settings.items()
+        }
 
     def __contains__(self, name: str) -> bool:
         return name in self._entries
@@ -159,6 +163,8 @@ class Credentials:
         except SourceFailed as failure:
             # Without its cause: that could hold more than we want to tell.
             raise self._failed(name, entry, failure) from None
+        except UpstreamProxyError as error:
+            raise self._failed(name, entry, SourceFailed(error.message, error.hint)) from None
         except Exception as error:
             fault = f"its source failed ({type(error).__name__})"
             raise self._failed(name, entry, SourceFailed(fault, "this is a fault of ours: report it")) from None

@@ -155,6 +155,7 @@ class Daemon:
             frozenset(self.ports.values()),
             self.notifications,
             self.sources.run_egress,
+            self.proxy.way if self.proxy is not None else None,
         )
         self.egress = self._egress(config)
         self.plan = build_plan(config, self.surroundings, self.egress)
@@ -300,7 +301,7 @@ class Daemon:
             manager.ready(said)
             tasks.start(manager.keep_watchdog())
             self._announce(master.web_url)
-            probe = readiness.probe_later(inspector.readiness.url, self.roots)
+            probe = readiness.probe_later(inspector.readiness.url, self.roots, self.proxy)
             await master.should_exit.wait()
             probe.cancel()
         finally:

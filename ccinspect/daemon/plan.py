@@ -11,6 +11,7 @@ from ccinspect.addons.plan import Plan
 from ccinspect.auth.permission import TOKEN_HEADER, refusal
 from ccinspect.auth.plain_secret import resolve_secret
 from ccinspect.auth.resolver import Credentials
+from ccinspect.auth.way import FindWay
 from ccinspect.config import Config
 from ccinspect.errors import ConfigError
 from ccinspect.hooks import BUILT_IN
@@ -45,6 +46,8 @@ class Surroundings:
     notifications: Notifications
     run_egress: Mapping[str, Egress]
     """Rules of live runs."""
+    way: FindWay | None = None
+    """How requests for credentials leave."""
 
 
 def build_plan(config: Config, around: Surroundings, general: Egress) -> Plan:
@@ -61,7 +64,7 @@ def build_plan(config: Config, around: Surroundings, general: Egress) -> Plan:
         logger.warning("%s: %s (%s)", where, problem.message, problem.hint)
     token = resolve_secret(config.proxy.token, "proxy.token")
     sources = {name: one.auth for name, one in config.providers.items() if one.auth is not None}
-    credentials = Credentials(sources, ca_file=around.roots)
+    credentials = Credentials(sources, ca_file=around.roots, way=around.way)
     redactor = Redactor(config.redact)
 
     def egress_of(facts: Facts) -> Egress:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from ccinspect.auth.credential import Credential
 from ccinspect.auth.resolver import Credentials
+from ccinspect.auth.way import Way
 from ccinspect.errors import CredentialsError, UpstreamProxyError
 from ccinspect.outward.exceptions import Exceptions
 from ccinspect.outward.settings import UpstreamProxySettings
@@ -67,6 +68,13 @@ class UpstreamProxy:
         except CredentialsError as error:
             raise UpstreamProxyError(error.message, error.hint) from None
         return self._header(self._shown.value)
+
+    async def way(self, url: str) -> Way | None:
+        """How a request of our own for this URL leaves. Raises UpstreamProxyError."""
+        parts = urlsplit(url)
+        if not self.covers(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)):
+            return None
+        return Way(self.label, await self.authorization())
 
     def refused(self) -> None:
         """It answered 407 to what `authorization` gave."""

@@ -12,6 +12,8 @@ _CONNECT_SECONDS = 20.0
 # The proxy itself waits for a server that does not answer, often for a minute.
 _TUNNEL_SECONDS = 90.0
 _MAX_HEADS = 5
+# 407 is the standard's; tinyproxy says 401 to a wrong password.
+_REFUSED = (401, 407)
 _MAX_REASON = 80
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -31,7 +33,7 @@ async def open_tunnel(proxy: UpstreamProxy, host: str, port: int) -> Streams:
     """
     authorization = await proxy.authorization()
     status, reason, streams = await _connect(proxy, host, port, authorization)
-    if status == 407 and proxy.has_credentials:
+    if status in _REFUSED and proxy.has_credentials:
         proxy.refused()
         renewed = await proxy.authorization()
         if renewed != authorization:
@@ -62,20 +64,20 @@ async def open_to_proxy(proxy: UpstreamProxy) -> Streams:
 
 def refusal(proxy: UpstreamProxy, place: str, status: int, reason: str) -> UpstreamProxyError:
     """What its answer means for whoever wanted to go to `place` (`host:port`)."""
-    if status == 407:
+    if status in _REFUSED:
         if proxy.has_credentials:
             return UpstreamProxyError(
-                f"the upstream proxy {proxy.label} refuses the credentials that it was shown (407), so nothing "
+                f"the upstream proxy {proxy.label} refuses the credentials that it was shown ({status}), so nothing "
                 "was sent",
                 f"see that the source in {SETTING}.auth gives what it expects",
             )
         return UpstreamProxyError(
-            f"the upstream proxy {proxy.label} demands credentials (407), so nothing was sent",
+            f"the upstream proxy {proxy.label} demands credentials ({status}), so nothing was sent",
             f"say in {SETTING}.auth where they come from",
         )
     return UpstreamProxyError(
         f"the upstream proxy {proxy.label} opens no way to {place}: it answered {status} {reason}".rstrip(),
-        f"ask whoever runs it; a place that is reached without it belongs in {SETTING}.exceptions",
+        f"ask whoever runs it, or name the place in {SETTING}.exceptions if it is reached without it",
     )
 
 

@@ -21,6 +21,7 @@ from ccinspect.auth.sources.command import CommandSource
 from ccinspect.auth.sources.gcp import GcpSource
 from ccinspect.auth.sources.oauth2 import OAuth2Source
 from ccinspect.auth.sources.plain import EnvSource, FileSource, KeyringSource
+from ccinspect.auth.way import FindWay
 
 
 class Source(Protocol):
@@ -31,8 +32,11 @@ class Source(Protocol):
         another. May be cancelled. Raises SourceFailed."""
 
 
-def make_source(settings: AuthSettings, environ: Mapping[str, str], ca_file: Path | None = None) -> Source:
-    """The source that `settings` describe. `ca_file`: further authorities to trust when tokens are asked for."""
+def make_source(
+    settings: AuthSettings, environ: Mapping[str, str], ca_file: Path | None = None, way: FindWay | None = None
+) -> Source:
+    """The source that `settings` describe. `ca_file`: further authorities to trust when tokens are asked for; `way`:
+    how these requests leave."""
     match settings:
         case CommandAuth():
             return CommandSource(settings.command, environ)
@@ -43,8 +47,8 @@ def make_source(settings: AuthSettings, environ: Mapping[str, str], ca_file: Pat
         case KeyringAuth():
             return KeyringSource(settings)
         case GcpAuth():
-            return GcpSource(settings)
+            return GcpSource(settings, ca_file, way)
         case AwsAuth():
             return AwsSource(settings)
         case _:
-            return OAuth2Source(settings, ca_file)
+            return OAuth2Source(settings, ca_file, way)

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 from datetime import UTC
+from pathlib import Path
 from typing import Any
 
 from ccinspect.auth.apart import run_apart
 from ccinspect.auth.credential import Fetched, SourceFailed
 from ccinspect.auth.settings import GcpAuth
 from ccinspect.auth.sources.optional import library
+from ccinspect.auth.way import FindWay, Way
 
 # The library's own notion of a fresh token is one that lives for 3:45 minutes more.
 _BEFORE = 225.0
+# Where the library asks for tokens, or a place beside it.
+_TOKEN_URL = "https://oauth2.googleapis.com/token"
 
 
 class GcpSource:
-    def __init__(self, settings: GcpAuth) -> None:
+    def __init__(self, settings: GcpAuth, ca_file: Path | None = None, way: FindWay | None = None) -> None:
         self._settings = settings
+        self._ca_file = ca_file
+        self._find_way = way
+        self._way: Way | None = None
         self._credentials: Any = None
 
     async def fetch(self, refused: str | None) -> Fetched:
+        if self._find_way is not None:
+            self._way = await self._find_way(_TOKEN_URL)
         return await run_apart(lambda: self._get(refused))
 
     def _get(self, refused: str | None) -> Fetched:
@@ -29,8 +38,7 @@ class GcpSource:
         try:
             credentials = self._credentials or self._find(google_auth)
             if credentials.token == refused or not credentials.valid:
-                session = transport.requests.Session()
-                with session:
+                with self._session(transport) as session:
                     credentials.refresh(transport.Request(session))
         except exceptions.DefaultCredentialsError as error:
             raise SourceFailed(
@@ -54,6 +62,23 @@ class GcpSource:
             None if expires is None else expires - _BEFORE,
             headers=(("x-goog-user-project", str(project)),) if project else (),
         )
+
+    def _session(self, transport: Any) -> Any:
+        session = transport.requests.Session()
+        if self._ca_file is not None:
+            session.verify = str(self._ca_file)
+        if self._way is not None:
+            session.trust_env = False
+            # Not for plain HTTP: that is the metadata server of a machine in their cloud.
+            session.proxies = {"https": self._way.url}
+            authorization = self._way.authorization
+
+            class Adapter(transport.requests.adapters.HTTPAdapter):  # type: ignore[misc]
+                def proxy_headers(self, proxy: str) -> dict[str, str]:
+                    return {} if authorization is None else {"Proxy-Authorization": authorization}
+
+            session.mount("https://", Adapter())
+        return session
 
     def _find(self, google_auth: Any) -> Any:
         scopes = list(self._settings.scopes)

@@ -16,6 +16,7 @@ from ccinspect.auth.credential import Fetched, SourceFailed
 from ccinspect.auth.settings import OAuth2Auth
 from ccinspect.auth.sources.token_file import Keys, Replacement, TokenFile, locked, read_time, write_time
 from ccinspect.auth.sources.token_request import Client, Tokens, TokenServer
+from ccinspect.auth.way import FindWay
 from ccinspect.wire.jsontext import parse
 from ccinspect.wire.model import Json
 
@@ -37,13 +38,16 @@ class _Kept:
 
 
 class OAuth2Source:
-    def __init__(self, settings: OAuth2Auth, ca_file: Path | None = None) -> None:
+    def __init__(self, settings: OAuth2Auth, ca_file: Path | None = None, way: FindWay | None = None) -> None:
         self._settings = settings
         self._path = settings.token_file.expanduser()
         self._server = TokenServer(settings.token_url, settings.encoding, ca_file)
+        self._way = way
         self._kept: _Kept | None = None
 
     async def fetch(self, refused: str | None) -> Fetched:
+        if self._way is not None:
+            self._server.way = await self._way(self._settings.token_url)
         # When the caller gives up the thread goes on: tokens it is given must reach the file.
         return await run_apart(lambda: self._get(refused))
 

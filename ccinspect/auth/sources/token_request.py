@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, quote_plus, urlencode
 
 from ccinspect.auth.credential import SourceFailed
+from ccinspect.auth.way import Way
 from ccinspect.wire.jsontext import parse
 from ccinspect.wire.model import Json, JsonObject
 
@@ -58,6 +59,8 @@ class TokenServer:
         self._url = url
         self._encoding = encoding
         self._ca_file = ca_file
+        self.way: Way | None = None
+        """The proxy that requests go through."""
 
     def refresh(self, token: str, client: Client, parameters: Mapping[str, str], timeout: float) -> Tokens:
         """Trade a refresh token for an access token. Blocks. Raises SourceFailed, never with a token in it."""
@@ -82,6 +85,8 @@ class TokenServer:
             body, headers["Content-Type"] = json.dumps(values).encode(), "application/json"
         else:
             body, headers["Content-Type"] = urlencode(values).encode(), "application/x-www-form-urlencoded"
+        if self.way is not None:
+            return self._post_through(self.way, body, headers, timeout)
         request = urllib.request.Request(self._url, body, headers, method="POST")
         try:
             with self._opener().open(request, timeout=timeout) as response:
@@ -95,13 +100,35 @@ class TokenServer:
                 f"the token server cannot be reached: {_plain(reason)}", "see that `token_url` is right and reachable"
             ) from error
 
-    def _opener(self) -> urllib.request.OpenerDirector:
+    def _post_through(
+        self, way: Way, body: bytes, headers: dict[str, str], timeout: float
+    ) -> tuple[int, JsonObject, bool]:
+        # The standard library speaks no TLS to proxies. Imported here, because hardly anybody needs it.
+        import httpx
+
+        shown = {} if way.authorization is None else {"Proxy-Authorization": way.authorization}
+        proxy = httpx.Proxy(way.url, headers=shown, ssl_context=self._tls() if way.url.startswith("https") else None)
+        try:
+            with httpx.Client(proxy=proxy, verify=self._tls(), timeout=timeout, trust_env=False) as client:
+                answer = client.post(self._url, content=body, headers=headers)
+        except (httpx.HTTPError, OSError) as error:
+            raise SourceFailed(
+                f"the token server cannot be reached through the upstream proxy: {_plain(error)}",
+                "see that `token_url` and inspector.upstream_proxy are right",
+            ) from error
+        kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+        return answer.status_code, *_values(answer.content[:_MAX_ANSWER], kind)
+
+    def _tls(self) -> ssl.SSLContext:
         context = ssl.create_default_context()
         if self._ca_file is not None:
             context.load_verify_locations(self._ca_file)
+        return context
+
+    def _opener(self) -> urllib.request.OpenerDirector:
         # No proxy of the environment: it may be ourselves.
         return urllib.request.build_opener(
-            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context), _NoRedirect()
+            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=self._tls()), _NoRedirect()
         )
 
 
