@@ -256,9 +256,7 @@ class ProxyConfig(Block):
 
 class McpConfig(Block):
     enabled: bool = Field(False, description="Serve MCP over HTTP. `ccinspect mcp` serves it over stdio without this.")
-    port: Port = Field(
-        4030, description="Port of the MCP server on 127.0.0.1; reachable from a jail with `run --mcp` only."
-    )
+    port: Port = Field(4030, description="Port of the MCP server on 127.0.0.1; closed to jails but with `run --mcp`.")
     acting: bool = Field(
         False,
         description="Also offer tools that change something: clear_flows, save_shape, replay_flow, start_session.",
