@@ -603,7 +603,7 @@ let
       port = mkOption {
         type = types.nullOr (types.ints.between 0 65535);
         default = null;
-        description = "Port of the MCP server on 127.0.0.1; never reachable from a jail.";
+        description = "Port of the MCP server on 127.0.0.1; closed to jails but with `run --mcp`.";
       };
       acting = mkOption {
         type = types.nullOr types.bool;

@@ -87,6 +87,17 @@ def change(instance: Instance, client: str, *, remove: bool) -> None:
     say(f"ccinspect: {'taken out of' if remove else 'written to'} {path}; start {client} anew to use it")
 
 
+def has_entry(client: str) -> bool:
+    """Whether the client's file has our entry; False for a file that cannot be understood."""
+    form = FORMS[client]
+    try:
+        text = form.file().read_text(encoding="utf-8")
+        servers = (tomllib.loads(text) if form.toml else json.loads(text)).get(form.key, {})
+    except (OSError, ValueError, AttributeError):
+        return False
+    return isinstance(servers, dict) and NAME in servers
+
+
 def command_line(instance: Instance) -> list[str]:
     """How a client starts the server of this instance."""
     found = shutil.which(NAME)

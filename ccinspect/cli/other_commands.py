@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
     runs = typer.Typer(help="What was run.", no_args_is_help=True, rich_markup_mode=None)
     runs.command("list")(list_runs)
     app.add_typer(runs, name="runs")
-    for function in (demo, doctor, completion, version):
+    for function in (demo, doctor, completion, version, uninstall):
         app.command()(function)
 
 
@@ -96,6 +96,25 @@ def completion(
         prog_name="ccinspect", complete_var="_CCINSPECT_COMPLETE", shell=shell.value
     )
     write(script.rstrip("\n"))
+
+
+def uninstall(
+    context: typer.Context,
+    purge: Annotated[
+        bool, typer.Option("--purge", help="Remove our own directories too: all that was captured, and the settings.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be done.")] = False,
+) -> int:
+    """Take away all that was put on this machine: the service, the daemon, and what was written into other files.
+
+    These are the files of agents and MCP clients, the line in your shell's start file, and our authority in trust
+    stores. It is listed first. What was captured, and the settings, stay without --purge; the program itself stays in
+    any case.
+    """
+    from ccinspect.cli.uninstall import uninstall as take_away
+
+    return take_away(context.obj, purge=purge, yes=yes, dry_run=dry_run)
 
 
 def version(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:

@@ -1,0 +1,125 @@
+"""`ccinspect uninstall` leaves a home as it was before we came."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ccinspect.cli import mcp_install, uninstall
+from ccinspect.cli.instance import Instance
+from ccinspect.paths import resolve_paths
+from tests.support.daemon import clean_environment
+
+
+class Home:
+    """A home of a user's own, with agents' files in it, and the default instance."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        runtime = directory.parent / "run"
+        runtime.mkdir(mode=0o700)
+        for name, text in (
+            (".claude/settings.json", '{\n  // mine\n  "model": "opus"\n}\n'),
+            (".codex/config.toml", 'model = "o9"\n'),
+            (".bashrc", "alias ll='ls -l'\n"),
+            (".config/other/file", "x"),
+        ):
+            path = directory / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        self.environment = clean_environment() | {"HOME": str(directory), "XDG_RUNTIME_DIR": str(runtime)}
+        for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "CODEX_HOME", "CLAUDE_CONFIG_DIR"):
+            self.environment.pop(name, None)
+
+    def run(self, *words: str, status: int = 0) -> str:
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "ccinspect", *words],
+            env=self.environment, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        assert done.returncode == status, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def files(self) -> dict[str, bytes]:
+        return {
+            str(path.relative_to(self.directory.parent)): path.read_bytes() if path.is_file() else b""
+            for path in self.directory.parent.rglob("*")
+            if path.is_file() or path.is_socket()
+        }
+
+
+def test_a_home_is_what_it_was(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    before = home.files()
+    settings = home.directory / ".config" / "ccinspect" / "ccinspect.yaml"
+    settings.parent.mkdir()
+    settings.write_text(yaml.safe_dump({"inspector": {"reverse_port": 0, "proxy_port": 0, "web_port": 0}}))
+    home.run("start", "--detach")
+    try:
+        for words in (
+            ("setup", "claude", "--base-url", "--write"),
+            ("install", "--shell", "bash"),
+            ("mcp", "install", "codex", "--write"),
+        ):
+            home.run(*words)
+        ours = home.files()
+        listed = home.run("uninstall", "--purge", "--dry-run")
+        for words in ("stop the daemon", ".claude/settings.json", ".bashrc", ".codex/config.toml", "ccinspect: all"):
+            assert words in listed, listed
+        assert set(ours) == set(home.files()), "it was only shown"
+        refused = home.run("uninstall", "--purge", status=1)
+        assert "--yes" in refused
+        kept = home.run("uninstall", "--yes")
+        assert "is kept in" in kept
+        changed = {name: text for name, text in home.files().items() if before.get(name) != text}
+        assert changed
+        assert all("/ccinspect/" in name for name in changed), sorted(changed)
+        home.run("uninstall", "--purge", "--yes")
+        assert home.files() == before
+        assert list((tmp_path / "run").iterdir()) == []
+        assert "nothing of ours" in home.run("uninstall", "--purge", "--yes")
+    finally:
+        home.run("stop")
+
+
+def test_a_directory_that_was_named_by_hand_keeps_what_is_not_ours(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("x")
+    (tmp_path / "ccinspect.yaml").write_text("")
+    elsewhere = tmp_path.parent / f"{tmp_path.name}-disk"
+    elsewhere.mkdir()
+    (elsewhere / "store").mkdir()
+    # As somebody does who keeps captures on another disk.
+    (tmp_path / "data").symlink_to(elsewhere)
+    paths = resolve_paths(tmp_path, {"XDG_RUNTIME_DIR": str(tmp_path), "HOME": str(tmp_path)})
+    for step in uninstall._own(paths):
+        step.act()
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+    assert not elsewhere.exists()
+
+
+def test_where_something_cannot_be_undone_nothing_is_purged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "CCINSPECT_CONFIG_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    data = tmp_path / ".local" / "share" / "ccinspect"
+    data.mkdir(parents=True)
+    gemini = tmp_path / ".gemini" / "settings.json"
+    gemini.parent.mkdir()
+    gemini.write_text('{"mcpServers": {"ccinspect": {}}}')
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, os.strerror(13))
+
+    monkeypatch.setattr(mcp_install, "change", refuse)
+    assert uninstall.uninstall(Instance(), purge=True, yes=True, dry_run=False) == 1
+    assert data.exists()
+    said = capsys.readouterr().err
+    assert "nothing was purged" in said
+    assert "Permission denied" in said
