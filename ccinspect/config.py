@@ -126,6 +126,11 @@ class InspectorConfig(Block):
         description="Regular expressions of `host:port` that are tunnelled without decryption; "
         "their flows are recorded as opaque.",
     )
+    keylog: bool = Field(
+        False,
+        description="Write the keys of connections and tunnels to `tls.keylog` and `wg.keylog` in the data directory, "
+        "for Wireshark (docs/wireshark.md). `status` warns for as long as this is on.",
+    )
     upstream_ca: Path | None = Field(
         None, description="PEM file of further certificate authorities to trust upstream, beside the system's own."
     )

@@ -61,6 +61,14 @@ class Paths:
         return self.data_dir / "web.token"
 
     @property
+    def tls_keylog(self) -> Path:
+        return self.data_dir / "tls.keylog"
+
+    @property
+    def wg_keylog(self) -> Path:
+        return self.data_dir / "wg.keylog"
+
+    @property
     def mcp_token(self) -> Path:
         return self.data_dir / "mcp.token"
 

@@ -76,6 +76,9 @@ def wireguard_config(context: typer.Context, json: Json = False) -> None:
         else:
             write(tunnel.as_config())
         sys.stdout.flush()
+        say("ccinspect: this shows a private key: whoever has it can use the tunnel for as long as it is open")
+        if context.obj.config().inspector.keylog:
+            say("ccinspect: inspector.keylog is on: the key was also written to wg.keylog in the data directory")
         say(f"ccinspect: run {tunnel.run_id}: the tunnel is open until Ctrl-C")
         tunnel.wait()
         say("ccinspect: the daemon has stopped, and the tunnel with it")

@@ -15,6 +15,7 @@ import mitmproxy_rs
 from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.proxy.mode_servers import AsyncioServerInstance, ServerInstance
 
+from ccinspect.addons.keylog import KeyLog, log_tunnel_keys
 from ccinspect.addons.sources import Listener, Sources
 from ccinspect.daemon.ports import claim_port, free_udp_port, release_ports
 from ccinspect.errors import ControlError
@@ -25,7 +26,9 @@ _ATTEMPTS = 5
 class Listeners:
     """Starts and stops listeners on 127.0.0.1, and keeps the table of sources true."""
 
-    def __init__(self, proxyserver: Proxyserver, sources: Sources, key_dir: Path) -> None:
+    def __init__(self, proxyserver: Proxyserver, sources: Sources, key_dir: Path, keylog: KeyLog | None = None) -> None:
+        """`key_dir` holds the keys of a tunnel while it is opened; `keylog` keeps them, where somebody wants that."""
+        self._keylog = keylog
         self._proxyserver = proxyserver
         self._sources = sources
         self._key_dir = key_dir
@@ -66,6 +69,7 @@ class Listeners:
         finally:
             # mitmproxy reads the keys when it starts; they need not lie around for the length of the run.
             key_file.unlink()
+        log_tunnel_keys(self._keylog, server_key, client_key)
         return Tunnel(port, mitmproxy_rs.wireguard.pubkey(server_key), client_key)
 
     async def close(self, kind: str, port: int) -> None:

@@ -25,6 +25,7 @@ from ccinspect.addons.commands import Commands
 from ccinspect.addons.connect_to import ConnectTo, Target, is_own_address, parse_connect_to
 from ccinspect.addons.egress import EgressGuard
 from ccinspect.addons.inspector import Inspector
+from ccinspect.addons.keylog import KeyLog, forget_foreign_logs, log_tls_keys
 from ccinspect.addons.mcp_endpoint import McpEndpoint
 from ccinspect.addons.outgoing import FactFinder
 from ccinspect.addons.own_endpoints import OwnEndpoints
@@ -84,6 +85,7 @@ def serve(paths: Paths, config: Config) -> None:
     # Whatever mitmproxy or SQLite write is for this user only.
     os.umask(0o077)
     sys.setswitchinterval(_SWITCH_SECONDS)
+    forget_foreign_logs()
     for directory in (paths.data_dir, paths.ca_dir, paths.runtime_root, paths.runtime_dir):
         make_private_dir(directory)
     with _only_daemon(paths):
@@ -185,6 +187,8 @@ class Daemon:
     async def _serve(self, recorder: Recorder, pipe: ReadyPipe, manager: ServiceManager) -> None:
         fidelity.install()
         resending.install()
+        keylog = self.config.inspector.keylog
+        log_tls_keys(KeyLog(self.paths.tls_keylog) if keylog else None)
         borrowed = BorrowedAddresses()
         if self.proxy is not None:
             upstream_proxy.install(self.proxy, borrowed)
@@ -241,7 +245,12 @@ class Daemon:
         master.addons.add(Commands(self.paths.store_dir, self.paths.config_dir))
         master.addons.add(BoundedView(master.view, inspector.view.max_flows, inspector.view.max_bytes))
         latest = self.config
-        listeners = Listeners(master.proxyserver, self.sources, self.paths.runtime_dir)
+        listeners = Listeners(
+            master.proxyserver,
+            self.sources,
+            self.paths.runtime_dir,
+            KeyLog(self.paths.wg_keylog) if keylog else None,
+        )
         runs = Runs(
             self.config,
             self.paths,

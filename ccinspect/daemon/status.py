@@ -63,6 +63,8 @@ def lasting_warnings(config: Config, otel: OtelSettings | None) -> list[str]:
     warnings = []
     if config.store.keep_secrets:
         warnings.append("store.keep_secrets is on: credentials are written to disk in clear")
+    if config.inspector.keylog:
+        warnings.append("inspector.keylog is on: keys that decrypt traffic are written to tls.keylog and wg.keylog")
     if config.inspector.mitmproxy.get("ssl_insecure"):
         warnings.append("inspector.mitmproxy.ssl_insecure is on: upstream certificates are not verified")
     if otel is not None and not config.analysis.enabled:
