@@ -32,6 +32,8 @@ class Place:
 
         async def hand_over() -> None:
             recorder = Recorder.start(self.paths.store_dir, StoreOptions())
+            # Large bodies go to files in a directory that it makes.
+            assert await recorder.ready(30)
             for message in messages:
                 recorder.put(message)
             assert await recorder.flush(30)

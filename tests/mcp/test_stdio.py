@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,7 +16,10 @@ from mcp.client.stdio import stdio_client
 from mcp.types import CallToolResult, TextContent, TextResourceContents
 from pydantic import AnyUrl
 
+from bench.conversation import conversation
+from ccinspect.analyser.encodings import count
 from tests.cli.conftest import Place, flow_id
+from tests.cli.model_calls import anthropic_call
 from tests.support.daemon import clean_environment
 
 Work = Callable[[ClientSession], Awaitable[None]]
@@ -45,25 +49,50 @@ def text_of(result: CallToolResult) -> str:
     return content.text
 
 
-def test_the_last_request_is_explained_in_three_calls_and_few_tokens(two_calls: Place) -> None:
+@pytest.fixture
+def long_session(place: Place) -> Place:
+    """Three calls of an agent's session, the last of 200 KB; before it, a tool's description changed."""
+    bodies = [json.loads(body) for body in itertools.islice(conversation(20, 200_000), 17, None)]
+    bodies[-1]["tools"][3]["description"] += " And more."
+    assert 180_000 < len(json.dumps(bodies[-1])) < 240_000
+    usage = [
+        {"input_tokens": 900, "cache_read_input_tokens": 0, "cache_creation_input_tokens": 46_000},
+        {"input_tokens": 700, "cache_read_input_tokens": 46_000, "cache_creation_input_tokens": 2_500},
+        {"input_tokens": 800, "cache_read_input_tokens": 0, "cache_creation_input_tokens": 51_000},
+    ]
+    place.record(
+        *(
+            anthropic_call(number, [], [{"type": "text", "text": "Done."}], usage[number - 1], body=body)
+            for number, body in enumerate(bodies, 1)
+        )
+    )
+    return place
+
+
+def test_what_the_last_request_cost_and_why_takes_few_calls_and_tokens(long_session: Place) -> None:
     async def work(session: ClientSession) -> None:
-        spent = 0
-        calls: list[tuple[str, dict[str, Any]]] = [
-            ("search_flows", {"model_calls": True, "limit": 5}),
+        # As the prompt `last_request_cost` says.
+        asked: list[tuple[str, dict[str, Any]]] = [
             ("context_breakdown", {}),
-            ("explain_cache", {"flow": flow_id(2)}),
+            ("explain_cache", {"flow": flow_id(3)}),
+            ("conversations", {"flow": flow_id(3)}),
         ]
-        answers = []
-        for name, arguments in calls:
+        said = []
+        for name, arguments in asked:
             result = await session.call_tool(name, arguments)
             assert not result.isError, text_of(result)
-            answers.append(json.loads(text_of(result)))
-            spent += len(text_of(result))
-        assert answers[1]["call"]["dollars"] > 0
-        # Four characters a token is what English and JSON take, roughly.
-        assert spent / 4 < 4_000
+            said.append(text_of(result))
+        cost, cause, _ = map(json.loads, said)
+        assert cost["call"]["id"] == flow_id(3)
+        assert cost["call"]["dollars"] > 0.1
+        assert cost["context"]["tokens"] == 51_800
+        assert len(cost["context"]["categories"]) > 3
+        assert cost["cache"]["verdict"] == cause["cache"]["verdict"] == "tools_changed"
+        assert cost["cache"]["extra_dollars"] > 0
+        assert "And more." in cause["difference"]
+        assert sum(map(count, said)) <= 4_000
 
-    work_with(two_calls, work)
+    work_with(long_session, work)
 
 
 def test_tools_resources_and_prompts_are_described(two_calls: Place) -> None:
@@ -79,7 +108,8 @@ def test_tools_resources_and_prompts_are_described(two_calls: Place) -> None:
             assert tool.annotations.readOnlyHint
             assert tool.description
             assert all("description" in one or "$ref" in one for one in tool.inputSchema.get("properties", {}).values())
-        assert sum(len(tool.model_dump_json(exclude_none=True)) for tool in tools) / 4 < 4_000
+        # They are in the context of every request of the client.
+        assert sum(count(tool.model_dump_json(exclude_none=True)) for tool in tools) < 3_500
 
         read = await session.read_resource(AnyUrl(f"ccinspect://flow/{flow_id(1)}/request.json"))
         assert isinstance(read.contents[0], TextResourceContents)
