@@ -113,7 +113,8 @@ class Change:
         try:
             if self.exchange.reads_request:
                 size = len(self._captured.request.raw_content or b"")
-                self._client = replace(self._client, body=await off_loop(size, read_body, self._captured.request))
+                body, sealed = await off_loop(size, read_body, self._captured.request)
+                self._client, self._facts = replace(self._client, body=body), replace(self._facts, sealed=sealed)
             elif self._captured.request.headers.get("content-length") == "0":
                 self._client = replace(self._client, body=b"")
             self._asked = await self._through("inbound", self._client, self._facts)

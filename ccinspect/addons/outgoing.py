@@ -65,14 +65,14 @@ def outgoing_of(captured: http.HTTPFlow) -> Outgoing:
     return Outgoing(request.method, request.scheme, request.pretty_host, request.port, request.path, headers)
 
 
-def read_body(request: http.Request) -> bytes:
-    """The body without its content encoding; as it is where that cannot be undone."""
+def read_body(request: http.Request) -> tuple[bytes, str | None]:
+    """The body without its content encoding; as it is, and why, where that cannot be undone."""
     raw = request.raw_content or b""
     encoding = request.headers.get("content-encoding", "")
     if not encoding:
-        return raw
+        return raw, None
     decoded = decode_body(raw, encoding)
-    return raw if decoded.problem else decoded.data
+    return (raw, decoded.problem) if decoded.problem else (decoded.data, None)
 
 
 def apply_to(captured: http.HTTPFlow, out: Outgoing, client: Outgoing, *, by_name: bool = False) -> None:

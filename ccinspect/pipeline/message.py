@@ -29,6 +29,8 @@ class Facts:
     kind: str | None = None
     """`generate`, `count_tokens`, ... as in `wire.model.Request.kind`."""
     run_name: str | None = None
+    sealed: str | None = None
+    """Why the content encoding of the request's body could not be undone: hooks see it as on the wire then."""
 
 
 class Headers:

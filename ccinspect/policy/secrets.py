@@ -58,7 +58,7 @@ class Redaction:
     stopped: str | None = None
     """Why the request must not be sent (or the body not be kept), for people; None when it may."""
     unsearched: tuple[str, ...] = ()
-    """Rules that did not get through the body in time."""
+    """Rules that did not get through the body in time, or could not look into it."""
 
     def as_record(self) -> dict[str, Any]:
         return {
@@ -116,10 +116,20 @@ class Redactor:
         """Redact a request on its way out: `outgoing.body` is replaced where something was masked.
 
         The caller answers the client itself when `stopped` says why."""
+        if facts.sealed is not None and outgoing.body:
+            return self._unopened(outgoing.body, facts)
         done = self.redact(outgoing.body or b"", "upstream", facts.project)
         if outgoing.body is not None and done.stopped is None:
             outgoing.body = done.body
         return done
+
+    def _unopened(self, body: bytes, facts: Facts) -> Redaction:
+        """What the rules make of a body that cannot be looked into."""
+        rules = [rule.config for rule in self._rules if rule.config.where == "upstream"]
+        rules = [rule for rule in rules if rule.holds_for(facts.project)]
+        held = [rule.name for rule in rules if rule.mode != "flag"]
+        why = f"the request's content encoding could not be undone: {facts.sealed} (rule {held[0]})" if held else None
+        return Redaction(body, (), why, tuple(rule.name for rule in rules))
 
 
 def _rule(config: RedactConfig) -> _Rule:

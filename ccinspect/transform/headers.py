@@ -111,6 +111,9 @@ def request_headers(
         name = key.decode("latin-1").lower()
         if name in _PASS_ON:
             kept.append((key, value))
+        elif name == "connection" and b"close" in value.lower():
+            # Its client waits for the end of the connection, which mitmproxy closes by this.
+            kept.append((key, b"close"))
         elif name not in _SILENT and not name.startswith((*_VENDORS, ":")):
             unknown.append(name)
     out = Headers(kept)

@@ -114,6 +114,7 @@ def shared_daemon(
         },
         "slow": {"type": "anthropic", "host": "api.openai.com", "auth": f"cat {fifo}"},
     }
+    settings["redact"] = [{"name": "customer", "pattern": r"ACME-\d{6}", "mode": "stop", "projects": ["secret"]}]
     running = SharedDaemon(directory / "instance", settings)
     try:
         running.start()
@@ -170,6 +171,38 @@ class TestBodies:
         assert ask(daemon, untouched, headers)[0] == 200
         assert provider.requests[1].header("content-encoding") == encoding
         assert provider.requests[1].content == untouched
+
+    @pytest.mark.parametrize(
+        ("encoding", "body"),
+        [
+            ("gzip", gzip.compress(b"ACME-123456")[:-4]),
+            ("gzip", gzip.compress(b" " * 170_000_000 + b"ACME-123456", 1)),
+            ("gzip, gzip, gzip, gzip, gzip", b"five times packed"),
+            ("klingon", b"nuqneH"),
+        ],
+        ids=["cut", "bomb", "layers", "unknown"],
+    )
+    def test_what_cannot_be_looked_into_does_not_leave_where_it_has_to_be(
+        self, daemon: SharedDaemon, provider: Provider, encoding: str, body: bytes
+    ) -> None:
+        headers = {**OWN, "content-encoding": encoding}
+        status, answer = ask(daemon, body, headers | {"x-ccinspect-project": "secret"})
+        assert (status, answer["error"]["type"]) == (403, "permission_error")
+        assert "content encoding" in answer["error"]["message"]
+        assert not provider.requests
+        provider.answer_with(json_answer(200, {}))
+        assert ask(daemon, body, headers)[0] == 200
+        assert provider.requests[0].content == body
+
+    @pytest.mark.parametrize("model", ["claude-x", "renamed", "to-openai"])
+    def test_a_client_that_waits_for_the_end_of_the_connection_sees_it(
+        self, daemon: SharedDaemon, provider: Provider, model: str
+    ) -> None:
+        body = json.dumps(with_model(model)).encode()
+        head = f"POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nx-api-key: own\r\nContent-Length: {len(body)}\r\n"
+        with socket.create_connection(("127.0.0.1", daemon.ports["reverse"]), 20) as client:
+            client.sendall(head.encode() + b"Connection: close\r\n\r\n" + body)
+            assert client.makefile("rb").read().startswith(b"HTTP/1.1 200 ")
 
     def test_whoever_waits_for_a_go_ahead_gets_it_once(self, daemon: SharedDaemon, provider: Provider) -> None:
         with socket.create_connection(("127.0.0.1", daemon.ports["reverse"]), 20) as client:

@@ -250,6 +250,18 @@ def test_a_request_on_its_way_out() -> None:
 
 
 @pytest.mark.parametrize(("mode", "stopped"), [("mask", True), ("stop", True), ("flag", False)])
+def test_a_body_that_cannot_be_unpacked_is_as_one_that_was_not_searched(mode: str, stopped: bool) -> None:
+    outgoing = Outgoing("POST", "https", "a.com", 443, "/", body=b"\x1f\x8b...")
+    rules = Redactor(
+        [RedactConfig(name="r", pattern="x", mode=mode), RedactConfig(name="s", pattern="x", where="store")]
+    )
+    done = rules.apply(outgoing, Facts("f", "proxy", sealed="broken data"))
+    assert done.unsearched == ("r",)
+    assert (done.stopped is not None and "broken data" in done.stopped) is stopped
+    assert outgoing.body == b"\x1f\x8b..."
+
+
+@pytest.mark.parametrize(("mode", "stopped"), [("mask", True), ("stop", True), ("flag", False)])
 def test_a_pattern_that_does_not_end_is_ended(mode: str, stopped: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ccinspect.policy.secrets.SECONDS", 0.2)
     start = time.monotonic()
