@@ -140,3 +140,9 @@ def test_mistakes_are_results_that_say_how_to_mend_them(two_calls: Place) -> Non
             assert said in text_of(result)
 
     work_with(two_calls, work)
+
+
+def test_it_ends_in_order_when_its_client_goes(place: Place) -> None:
+    ended = place.run("mcp", stdin=b'{"jsonrpc":"2.0","id":1,"method":"ping"}\n')
+    assert json.loads(ended.stdout.splitlines()[0])["id"] == 1
+    assert (ended.returncode, ended.stderr) == (0, b"")
