@@ -69,7 +69,7 @@ in
         Restart = "on-failure";
         RestartSec = 1;
         RestartPreventExitStatus = 2;
-        TimeoutStartSec = 60;
+        TimeoutStartSec = 120;
         TimeoutStopSec = 60;
         WatchdogSec = 60;
         WatchdogSignal = "SIGKILL";

@@ -484,6 +484,11 @@ let
         default = null;
         description = "Regular expressions of `host:port` that are tunnelled without decryption; their flows are recorded as opaque.";
       };
+      keylog = mkOption {
+        type = types.nullOr types.bool;
+        default = null;
+        description = "Write the keys of connections and tunnels to `tls.keylog` and `wg.keylog` in the data directory, for Wireshark (docs/wireshark.md). `status` warns for as long as this is on.";
+      };
       upstream_ca = mkOption {
         type = types.nullOr types.str;
         default = null;

@@ -55,7 +55,7 @@ def check(instance: Instance, target: str | None, assumed: Assumed, as_json: boo
     The exit status is 1 when a rule cannot do what it says. Raises ConfigError, FlowNotFound, AmbiguousFlowId.
     """
     config = instance.config()
-    found = [*problems(rules_of(config), destinations_of(config)), *_hook_problems(instance, config)]
+    found = all_problems(instance, config)
     asked = _asked(instance, config, target, assumed) if target is not None else None
     told = fate(config, asked) if asked is not None else None
     if as_json:
@@ -64,6 +64,11 @@ def check(instance: Instance, target: str | None, assumed: Assumed, as_json: boo
         for line in _lines(config, found, asked, told):
             write(line)
     return 1 if any(problem.severity == "error" for problem in found) else 0
+
+
+def all_problems(instance: Instance, config: Config) -> list[Problem]:
+    """What cannot do what the settings say: rules, and hooks that cannot be loaded or put in order."""
+    return [*problems(rules_of(config), destinations_of(config)), *_hook_problems(instance, config)]
 
 
 def _hook_problems(instance: Instance, config: Config) -> Iterator[Problem]:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ccinspect.auth.resolver import Credentials
-from ccinspect.cli import text
+from ccinspect.cli import check, text
 from ccinspect.cli.doctor_machine import is_private
 from ccinspect.cli.instance import Instance
 from ccinspect.config import Config
@@ -34,6 +34,8 @@ def checks(instance: Instance, status: dict[str, Any], *, credentials: bool) -> 
     else:
         there = "" if paths.config_file.exists() else " (no file: all defaults)"
         yield Check("settings", "ok", f"{paths.config_file}{there}")
+    if config is not None:
+        yield from _rules(instance, config)
     yield from _private(paths)
     if config is not None and status["pid"] is None:
         yield from _ports(config)
@@ -41,6 +43,14 @@ def checks(instance: Instance, status: dict[str, Any], *, credentials: bool) -> 
     yield _store(paths)
     if config is not None:
         yield from _credentials(config, ask=credentials)
+
+
+def _rules(instance: Instance, config: Config) -> Iterator[Check]:
+    found = check.all_problems(instance, config)
+    for problem in found:
+        yield Check("rules", "fail" if problem.severity == "error" else "warn", problem.message, problem.hint)
+    if not found:
+        yield Check("rules", "ok", "rules and hooks can do what they say")
 
 
 def _private(paths: Paths) -> Iterator[Check]:

@@ -7,6 +7,7 @@ lines `{"progress": {what, done, all}}` while something takes long, then one lin
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import time
@@ -66,10 +67,9 @@ class ReadyPipe:
             os.close(descriptor)
 
     def _write(self, descriptor: int, message: dict[str, object]) -> None:
-        try:
+        # Whoever started us may have gone; the daemon lives on.
+        with contextlib.suppress(OSError):
             os.write(descriptor, protocol.encode(message))
-        except OSError:
-            pass  # Whoever started us has gone; the daemon lives on.
 
 
 Progress = Callable[[str, int, int], None]

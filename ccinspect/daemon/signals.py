@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
-import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -26,9 +26,9 @@ class Tasks:
 
 
 def obey(stop: Callable[[], None], reload: Callable[[], Coroutine[Any, Any, None]]) -> Tasks:
-    """SIGINT and SIGTERM stop; SIGHUP reloads, but stops a daemon whose terminal was closed."""
+    """SIGINT and SIGTERM stop; SIGHUP reloads, but stops a daemon whose terminal was closed; with nohup, nothing."""
     tasks, loop = Tasks(), asyncio.get_running_loop()
-    on_terminal = sys.stderr.isatty()
+    on_terminal = _has_terminal()
 
     def hang_up() -> None:
         if on_terminal:
@@ -38,5 +38,15 @@ def obey(stop: Callable[[], None], reload: Callable[[], Coroutine[Any, Any, None
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)
-    loop.add_signal_handler(signal.SIGHUP, hang_up)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        loop.add_signal_handler(signal.SIGHUP, hang_up)
     return tasks
+
+
+def _has_terminal() -> bool:
+    """Whether a terminal controls us, wherever our output goes."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True

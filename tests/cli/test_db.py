@@ -10,12 +10,13 @@ import pytest
 
 from ccinspect.cli import db
 from ccinspect.cli.instance import Instance
+from ccinspect.demo.provider import Provider
 from ccinspect.errors import BackupError, StoreUnavailable
 from ccinspect.store import schema
 from ccinspect.store.query import StoreReader
 from tests.cli.conftest import Place, http_flow
 from tests.store.old import unpack_old_store
-from tests.support.daemon import Daemon
+from tests.support.daemon import Daemon, settings_for
 
 
 @pytest.fixture
@@ -103,30 +104,33 @@ def test_an_older_store_is_brought_up_to_date(place: Place, instance: Instance) 
     assert flows(place) == 7
 
 
-def test_the_daemon_upgrades_when_it_starts_and_refuses_what_is_newer(daemon: Daemon, tmp_path: Path) -> None:
-    daemon.stop()
-    for path in daemon.paths.store_dir.iterdir():
-        if path.is_file():
-            path.unlink()
+def test_the_daemon_upgrades_when_it_starts_and_refuses_what_is_newer(provider: Provider, tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path / "instance", settings_for(provider, tmp_path))
     database = unpack_old_store(daemon.paths.store_dir, 1)
-    daemon.start()
-    assert len(daemon.flows()) == 7
-    assert (daemon.paths.store_dir / schema.BACKUPS / "schema-1.db").exists()
-    assert "brought up to date" in daemon.log()
-    # While it runs there are backups and a vacuum, but nothing is put in place of its store.
-    backup = daemon.run("db", "backup", str(tmp_path / "copy.db"), "--json", check=True)
-    assert json.loads(backup.stdout)["flows"] == 7
-    instance = Instance(daemon.paths.config_dir)
-    with pytest.raises(StoreUnavailable, match="written by a daemon") as caught:
-        db.restore(instance, tmp_path / "copy.db", force=True)
-    assert "ccinspect stop" in caught.value.hint
-    with pytest.raises(StoreUnavailable, match="written by a daemon"):
-        db.reset(instance, ask=False)
-    assert not json.loads(daemon.run("db", "vacuum", "--json", check=True).stdout)["rewritten"]
-    daemon.stop()
+    try:
+        daemon.start()
+        go_on_while_it_runs(daemon, tmp_path / "copy.db")
+    finally:
+        daemon.stop()
     with sqlite3.connect(database) as raw:
         raw.execute(f"PRAGMA user_version = {len(schema.MIGRATIONS) + 1}")
     raw.close()
     newer = daemon.run("start", "--detach")
     assert newer.returncode == 1
     assert "newer ccinspect" in newer.stderr
+
+
+def go_on_while_it_runs(daemon: Daemon, target: Path) -> None:
+    """A backup and a vacuum; but nothing is put in place of its store."""
+    assert len(daemon.flows()) == 7
+    assert (daemon.paths.store_dir / schema.BACKUPS / "schema-1.db").exists()
+    assert "brought up to date" in daemon.log()
+    backup = daemon.run("db", "backup", str(target), "--json", check=True)
+    assert json.loads(backup.stdout)["flows"] == 7
+    instance = Instance(daemon.paths.config_dir)
+    with pytest.raises(StoreUnavailable, match="written by a daemon") as caught:
+        db.restore(instance, target, force=True)
+    assert "ccinspect stop" in caught.value.hint
+    with pytest.raises(StoreUnavailable, match="written by a daemon"):
+        db.reset(instance, ask=False)
+    assert not json.loads(daemon.run("db", "vacuum", "--json", check=True).stdout)["rewritten"]

@@ -52,6 +52,7 @@ def test_what_is_wrong_is_named_with_the_way_out(place: Place, tmp_path: Path) -
         taken.listen()
         settings = {
             "inspector": {"reverse_port": taken.getsockname()[1], "proxy_port": 0, "web_port": 0},
+            "hooks": {"inbound": ["no_such_hook"]},
             "providers": {
                 "anthropic": {"auth": {"file": str(tmp_path / "key")}},
                 "openai": {"auth": {"file": str(tmp_path / "missing")}},
@@ -63,6 +64,7 @@ def test_what_is_wrong_is_named_with_the_way_out(place: Place, tmp_path: Path) -
         ("privacy", "fail", "chmod 700"),
         ("ports", "fail", "inspector.reverse_port"),
         ("store", "warn", "db upgrade"),
+        ("rules", "fail", ""),
         ("credential anthropic", "ok", ""),
         ("credential openai", "fail", ""),
     ):

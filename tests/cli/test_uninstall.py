@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
 from ccinspect.cli import mcp_install, uninstall
+from ccinspect.cli.app import run_app
 from ccinspect.cli.instance import Instance
 from ccinspect.paths import resolve_paths
 from tests.support.daemon import clean_environment
 
 
 class Home:
-    """A home of a user's own, with agents' files in it, and the default instance."""
+    """A home of a user's own, with agents' files in it, and the default instance; commands run in this process."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
         self.directory = directory
+        self._capsys = capsys
         runtime = directory.parent / "run"
         runtime.mkdir(mode=0o700)
         for name, text in (
@@ -32,17 +33,16 @@ class Home:
             path = directory / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
-        self.environment = clean_environment() | {"HOME": str(directory), "XDG_RUNTIME_DIR": str(runtime)}
+        for name in os.environ.keys() - clean_environment().keys():
+            monkeypatch.delenv(name)
         for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "CODEX_HOME", "CLAUDE_CONFIG_DIR"):
-            self.environment.pop(name, None)
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("HOME", str(directory))
+        monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
 
     def run(self, *words: str, status: int = 0) -> str:
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", "ccinspect", *words],
-            env=self.environment, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
-        assert done.returncode == status, done.stdout + done.stderr
-        return done.stdout + done.stderr
+        assert run_app(words) == status, "".join(self._capsys.readouterr())
+        return "".join(self._capsys.readouterr())
 
     def files(self) -> dict[str, bytes]:
         return {
@@ -52,29 +52,27 @@ class Home:
         }
 
 
-def test_a_home_is_what_it_was(tmp_path: Path) -> None:
-    home = Home(tmp_path / "home")
+def test_a_home_is_what_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = Home(tmp_path / "home", monkeypatch, capsys)
     before = home.files()
     settings = home.directory / ".config" / "ccinspect" / "ccinspect.yaml"
     settings.parent.mkdir()
     settings.write_text(yaml.safe_dump({"inspector": {"reverse_port": 0, "proxy_port": 0, "web_port": 0}}))
     home.run("start", "--detach")
     try:
-        for words in (
-            ("setup", "claude", "--base-url", "--write"),
-            ("install", "--shell", "bash"),
-            ("mcp", "install", "codex", "--write"),
-        ):
-            home.run(*words)
+        home.run("setup", "claude", "--base-url", "--write")
+        home.run("install", "--shell", "bash")
+        home.run("mcp", "install", "codex", "--write")
         ours = home.files()
         listed = home.run("uninstall", "--purge", "--dry-run")
         for words in ("stop the daemon", ".claude/settings.json", ".bashrc", ".codex/config.toml", "ccinspect: all"):
             assert words in listed, listed
         assert set(ours) == set(home.files()), "it was only shown"
-        refused = home.run("uninstall", "--purge", status=1)
-        assert "--yes" in refused
-        kept = home.run("uninstall", "--yes")
-        assert "is kept in" in kept
+        monkeypatch.setattr("sys.stdin", io.StringIO())
+        assert "--yes" in home.run("uninstall", "--purge", status=1)
+        assert "is kept in" in home.run("uninstall", "--yes")
         changed = {name: text for name, text in home.files().items() if before.get(name) != text}
         assert changed
         assert all("/ccinspect/" in name for name in changed), sorted(changed)

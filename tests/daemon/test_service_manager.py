@@ -13,8 +13,9 @@ import pytest
 import yaml
 
 from ccinspect.daemon.service_manager import ServiceManager
+from ccinspect.demo.provider import Provider
 from tests.store.old import unpack_old_store
-from tests.support.daemon import Daemon
+from tests.support.daemon import Daemon, settings_for
 
 SECONDS = 30
 
@@ -60,13 +61,14 @@ def test_an_address_without_a_file() -> None:
         receiver.close()
 
 
-def test_the_life_of_a_supervised_daemon(daemon: Daemon, receiver: Receiver) -> None:
-    daemon.stop()
-    unpack_old_store(daemon.paths.store_dir / "fresh", 1).rename(daemon.paths.store_dir / "flows.db")
+def test_the_life_of_a_supervised_daemon(provider: Provider, receiver: Receiver, tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path / "instance", settings_for(provider, tmp_path))
+    unpack_old_store(daemon.paths.store_dir, 1)
     environ = daemon.environment() | {"NOTIFY_SOCKET": receiver.address, "WATCHDOG_USEC": "300000"}
     with subprocess.Popen(
-        daemon.argv("start"), env=environ, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    ) as process:
+        daemon.argv("start"), env=environ, start_new_session=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
         try:
             message = receiver.next()
             assert "up to date" in message["STATUS"]
