@@ -1,0 +1,162 @@
+"""Every shell block of the documentation that can be run without the internet is run, against one daemon.
+
+What the pages take for granted is provided: agents by their names (one small client that goes to Anthropic's address),
+ids of flows, the usual ports. A block that cannot be run says why on the line above: `<!-- not run: REASON -->`.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ccinspect.demo.provider import Provider
+from tests.support import unprivileged
+from tests.support.daemon import Daemon, clean_environment, settings_for
+from tests.support.shell_blocks import Block, blocks_of
+from tests.test_docs import PAGES
+
+pytestmark = [pytest.mark.slow, pytest.mark.jail]
+
+GENERATED = {"cli.md", "configuration.md"}
+# These end the daemon, or take away what other blocks look at: they come last.
+LAST = ("flows clear", "ccinspect stop", "db restore", "db reset")
+AGENTS = ("claude", "codex", "aider")
+# Two turns in one conversation, and two calls of another provider.
+AGENT = """#!/bin/sh
+url=${ANTHROPIC_BASE_URL:-https://api.anthropic.com}/v1/messages
+ask() {
+    curl -s "$url" -H "x-api-key: ${ANTHROPIC_API_KEY:-sk-ant-not-a-real-key}" -H 'anthropic-version: 2023-06-01' \\
+        -H 'content-type: application/json' -H 'user-agent: claude-cli/2.1.0 (external, cli)' -d "$1" || exit
+}
+tools='[{"name": "Read", "description": "Reads a file.", "input_schema": {"type": "object"}}]'
+head='{"model": "claude-sonnet-4-5", "max_tokens": 99, "system": "Be brief.", "tools": '"$tools"', "messages": ['
+user='{"role": "user", "content": "say hello"}'
+ask "$head$user]}" >/dev/null
+ask "$head$user"', {"role": "assistant", "content": "hello"}, {"role": "user", "content": "again"}]}'
+"""
+OTHER = """#!/bin/sh
+for words in one two; do
+    body='{"model": "gpt-5", "messages": [{"role": "user", "content": "'$words'"}]}'
+    curl -s https://api.openai.com/v1/chat/completions -H 'authorization: Bearer sk-not-a-real-key' \\
+        -H 'content-type: application/json' -d "$body"
+done
+"""
+
+
+def runnable() -> list[Block]:
+    blocks = [block for page in PAGES if page.name not in GENERATED for block in blocks_of(page)]
+    chosen = [block for block in blocks if block.reason is None]
+    return sorted(chosen, key=lambda block: any(words in block.script for words in LAST))
+
+
+class Reader:
+    """Somebody who types what the pages say, in a home of their own."""
+
+    def __init__(self, directory: Path, daemon: Daemon) -> None:
+        self.daemon = daemon
+        self.calls: list[str] = []
+        """Ids of two model calls of one conversation."""
+        self.home = directory / "home"
+        programs = directory / "bin"
+        for made in (self.home, programs):
+            made.mkdir()
+        # Some agent that asks no model but one on this machine.
+        scripts = dict.fromkeys(AGENTS, AGENT) | {"other-agent": OTHER, "my-agent": "#!/bin/sh\n"}
+        for name, script in scripts.items():
+            (programs / name).write_text(script)
+            (programs / name).chmod(0o755)
+        path = f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+        self.environment = clean_environment() | daemon.environment()
+        self.environment |= {
+            "HOME": str(self.home),
+            "PATH": path,
+            "SHELL": "/bin/bash",
+            "CCINSPECT_CONFIG_DIR": str(daemon.paths.config_dir),
+            "NO_COLOR": "1",
+        }
+        self.environment.pop("XDG_CONFIG_HOME", None)
+
+    def types(self, script: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", script],
+            cwd=self.home,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=110,
+        )
+
+    def prepared(self, script: str) -> str:
+        """The script with what stands for something put in its place."""
+        other, newest = self.calls
+        for sign, meant in {
+            "9be0": newest,
+            "5d20": other,
+            "FLOW": newest,
+            "127.0.0.1:4000": f"127.0.0.1:{self.daemon.ports['reverse']}",
+            "127.0.0.1:4080": f"127.0.0.1:{self.daemon.ports['proxy']}",
+            "ccinspect-20261121-093000.db": "$(ls ccinspect-*.db | tail -n 1)",
+            # They go on until Ctrl-C.
+            "ccinspect flows tail": "until_ctrl_c ccinspect flows tail",
+        }.items():
+            script = script.replace(sign, meant)
+        return 'until_ctrl_c() { timeout -s INT 1 "$@" || [ $? = 124 ]; }\n' + script
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
+    directory = tmp_path_factory.mktemp("reader")
+    unprivileged.allow_tun()
+    with Provider() as provider:
+        settings = settings_for(provider, directory)
+        source = {"command": "echo sk-ant-api03-not-a-real-key-of-the-pages"}
+        settings["providers"] = {
+            "work": {"host": "api.anthropic.com", "type": "anthropic", "auth": source},
+            "anthropic": {"auth": source},
+            "openai": {"auth": source},
+        }
+        daemon = Daemon(directory / "instance", settings)
+        daemon.start()
+        someone = Reader(directory, daemon)
+        for run in ("run --proxy -- other-agent", "run --inspect --keyless work -- claude"):
+            ready = someone.types(f"ccinspect {run}")
+            assert ready.returncode == 0, ready.stderr
+        claudes = daemon.wait_for(2, lambda flow: flow["type"] == "http" and flow["source"] == "wireguard")
+        someone.calls = [flow["id"] for flow in claudes]
+        yield someone
+        print(f"--- log of the daemon\n{daemon.log()}")
+        # A page may have stopped it.
+        daemon.stop()
+
+
+@pytest.mark.parametrize("block", [pytest.param(block, id=block.name) for block in runnable()])
+def test_what_a_page_says_works(reader: Reader, block: Block) -> None:
+    done = reader.types(reader.prepared(block.script))
+    assert done.returncode == 0, f"{block.script}\ngave {done.returncode}:\n{done.stdout}\n{done.stderr}"
+    assert "Traceback" not in done.stderr
+
+
+def test_a_block_that_is_not_run_says_why() -> None:
+    for page in PAGES:
+        for block in blocks_of(page):
+            assert block.reason is None or len(block.reason.split()) > 1, block.name
+
+
+def test_blocks_of_every_kind_are_found(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        "# Page\n\n```sh\na\nb\n```\n\n    ccinspect one\n    ccinspect two\n\n    text\n\n"
+        "<!-- not run: it never ends -->\n```sh\nc\n```\n\n```yaml\nd: 1\n```\n\n    not ours\n"
+    )
+    found = [(block.script, block.reason) for block in blocks_of(page)]
+    assert found == [
+        ("a\nb\n", None),
+        ("ccinspect one\nccinspect two\n\ntext\n", None),
+        ("c\n", "it never ends"),
+    ]
