@@ -46,8 +46,9 @@ class Observer(Protocol):
     def other(self, seen: SeenFlow) -> None:
         """An HTTP flow that is no model call."""
 
-    def settled(self, find_run: FindRun) -> None:
-        """All that had ended was told; also called now and then when nothing comes."""
+    def settled(self, find_run: FindRun) -> bool:
+        """All that had ended was told; also called now and then when nothing comes. The result is whether to look at
+        once for what has ended meanwhile, and to call this again."""
 
     def heard(self, message: dict[str, Any]) -> None:
         """The daemon sent a message that is none of the analyst's."""

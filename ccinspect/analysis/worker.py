@@ -39,6 +39,7 @@ MEMORY = 6 << 30
 """Bytes of address space."""
 _SWEEP_SECONDS = 300.0
 _LOCKED_SECONDS = 0.1
+_COMMANDS = {"reload", "sweep", "reanalyse", "spend"}
 _PROGRESS_SECONDS = 0.1
 
 
@@ -93,8 +94,9 @@ class Worker:
             for command in commands:
                 self._carry_out(analyst, command)
             analyst.catch_up(stop=self._has_more)
-            if self._observer is not None:
-                self._observer.settled(analyst.find_run)
+            through = not self._at_end and not self._commands
+            if through and self._observer is not None and self._observer.settled(analyst.find_run):
+                continue
             if poked and not self._at_end and not self._commands:
                 self._say({"done": poked})
             if time.monotonic() - swept > _SWEEP_SECONDS:
@@ -116,8 +118,6 @@ class Worker:
             self._say({"flows": flows})
         elif "spend" in command:
             self._say({"run": command["spend"], "spent": _told(analyst.spend(command["spend"]))})
-        elif self._observer is not None:
-            self._observer.heard(command)
 
     def _progress(self, done: int, total: int) -> None:
         if done == total or time.monotonic() - self._told_at > _PROGRESS_SECONDS:
@@ -150,8 +150,11 @@ class Worker:
             message = json.loads(packet)
             if "poke" in message:
                 self._poked = message["poke"]
-            else:
+            elif not message.keys().isdisjoint(_COMMANDS):
                 self._commands.append(message)
+            elif self._observer is not None:
+                # At once: as commands these would break off what is being analysed.
+                self._observer.heard(message)
 
     def _say(self, message: dict[str, Any]) -> None:
         try:

@@ -67,9 +67,9 @@ class Telemetry:
         if self._trees.settings.http and self._is_new(seen):
             self._try(lambda: self._put(self._trees.other(seen)))
 
-    def settled(self, find_run: FindRun) -> None:
-        self._try(lambda: self._put(self._trees.end_runs(find_run)))
-        self._try(lambda: self._put(self._trees.end_idle(self._clock())))
+    def settled(self, find_run: FindRun) -> bool:
+        self._try(self._end_what_is_over)
+        return self._try(lambda: self._trees.note_ended(find_run)) or False
 
     def heard(self, message: dict[str, Any]) -> None:
         if isinstance(message.get("gauges"), dict):
@@ -98,9 +98,14 @@ class Telemetry:
         for span in spans:
             self._queue.put(span)
 
-    def _try(self, act: Callable[[], None]) -> None:
+    def _end_what_is_over(self) -> None:
+        self._put(self._trees.end_runs())
+        self._put(self._trees.end_idle(self._clock()))
+
+    def _try[T](self, act: Callable[[], T]) -> T | None:
         try:
-            act()
+            return act()
         except Exception:
             self.faults += 1
             logger.exception("no span could be made of a flow")
+            return None

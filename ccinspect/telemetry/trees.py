@@ -78,6 +78,8 @@ class Trees:
     share: float = 1.0
     """Of all traces, this share (0 to 1) is told."""
     _runs: dict[str, _Open] = field(default_factory=dict)
+    _over: dict[str, Record | None] = field(default_factory=dict)
+    """Runs that have ended, and whose span is not made yet."""
     _ended: OrderedDict[str, Place] = field(default_factory=OrderedDict)
     """Runs whose span was made: what a process that outlived its run still sends hangs there too."""
     _conversations: OrderedDict[str, _Open] = field(default_factory=OrderedDict)
@@ -114,12 +116,22 @@ class Trees:
         yield from self._sampled(_span(told, CLIENT, place, parent, links))
         yield from self._attempts(seen.record, ident, place, told)
 
-    def end_runs(self, find_run: FindRun) -> Iterator[Span]:
-        """The spans of runs that have ended, and of their conversations."""
-        for ident in list(self._runs):
+    def note_ended(self, find_run: FindRun) -> bool:
+        """Note which runs have ended; True when there is one more.
+
+        Flows of theirs may have ended since one last looked for flows: only once one has looked again, all are told.
+        """
+        known = len(self._over)
+        for ident in self._runs.keys() - self._over.keys():
             record = find_run(ident)
             if record is None or record.get("ended_at") is not None:
-                yield from self._end_run(ident, record)
+                self._over[ident] = record
+        return len(self._over) > known
+
+    def end_runs(self) -> Iterator[Span]:
+        """The spans of the runs that were noted, and of their conversations."""
+        while self._over:
+            yield from self._end_run(*self._over.popitem())
 
     def end_idle(self, now: float) -> Iterator[Span]:
         """The spans of conversations outside of live runs that have been silent. `now` is seconds since the epoch."""
@@ -129,6 +141,7 @@ class Trees:
 
     def end_all(self, find_run: FindRun) -> Iterator[Span]:
         """Whatever is open: nothing more comes."""
+        self._over.clear()
         for ident in list(self._runs):
             yield from self._end_run(ident, find_run(ident))
         for ident in list(self._conversations):

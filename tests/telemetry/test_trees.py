@@ -32,8 +32,9 @@ class Collected:
     def other(self, seen: SeenFlow) -> None:
         self.spans += self.trees.other(seen)
 
-    def settled(self, find_run: FindRun) -> None:
-        self.spans += self.trees.end_runs(find_run)
+    def settled(self, find_run: FindRun) -> bool:
+        self.spans += self.trees.end_runs()
+        return self.trees.note_ended(find_run)
 
     def heard(self, message: dict[str, Any]) -> None:
         raise AssertionError(message)
@@ -235,7 +236,8 @@ def test_what_comes_after_the_end_of_its_run_hangs_there_and_makes_no_second_run
         with Analyst.open(tmp_path, AnalysisOptions(), observer=collected) as analyst:
             assert analyst is not None
             analyst.catch_up()
-            collected.settled(analyst.find_run)
+            while collected.settled(analyst.find_run):
+                analyst.catch_up()
 
     analyse()
     [ended] = named(collected.spans, "invoke_workflow")
@@ -252,3 +254,22 @@ def test_what_comes_after_the_end_of_its_run_hangs_there_and_makes_no_second_run
 
 def test_what_is_not_sampled_is_not_made(tmp_path: Path) -> None:
     assert observe(tmp_path, *loop(), sample=0.0).spans == []
+
+
+def test_a_run_is_told_only_once_its_flows_were_looked_for_after_its_end(tmp_path: Path) -> None:
+    """Its last flow and its end may be written while other flows are being analysed."""
+    run = {"id": "run-1", "name": "quick", "started_at": 1.0, "command": ["agent"], "tags": {}, "mode": "proxy"}
+    fill(tmp_path, {"kind": "run_started", "run": run}, *anthropic_call(user("one"), run="run-1"))
+    collected = Collected(OtelSettings())
+    with Analyst.open(tmp_path, AnalysisOptions(), observer=collected) as analyst:
+        assert analyst is not None
+        analyst.catch_up()
+        end = {"kind": "run_ended", "id": "run-1", "ended_at": 9e9, "exit_code": 0}
+        fill(tmp_path, *anthropic_call(user("two"), run="run-1"), end)
+        assert collected.settled(analyst.find_run)
+        assert named(collected.spans, "invoke_workflow") == []
+        analyst.catch_up()
+        assert not collected.settled(analyst.find_run)
+    [ended] = named(collected.spans, "invoke_workflow")
+    assert ended.attributes["ccinspect.calls"] == 2
+    assert len(named(collected.spans, "invoke_agent")) == 2
