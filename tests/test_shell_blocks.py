@@ -7,6 +7,7 @@ ids of flows, the usual ports. A block that cannot be run says why on the line a
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -61,6 +62,7 @@ class Reader:
         self.daemon = daemon
         self.calls: list[str] = []
         """Ids of two model calls of one conversation."""
+        self._typed: set[str] = set()
         self.home = directory / "home"
         programs = directory / "bin"
         for made in (self.home, programs):
@@ -93,7 +95,11 @@ class Reader:
         )
 
     def prepared(self, script: str) -> str:
-        """The script with what stands for something put in its place."""
+        """The script with what stands for something put in its place, and without what was typed already."""
+        lines = [re.sub(r" +#.*", "", line) for line in script.splitlines()]
+        script = "\n".join(line for line in lines if line not in self._typed)
+        # Whole commands only, so that no script loses a part that it needs.
+        self._typed |= {line for line in lines if re.fullmatch(r"ccinspect [^|>;&\\]+", line)}
         other, newest = self.calls
         for sign, meant in {
             "9be0": newest,

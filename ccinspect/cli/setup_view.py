@@ -31,7 +31,7 @@ def notes_of(instance: Instance) -> Notes:
 def show(instance: Instance, name: str, modes: Sequence[Mode], json: bool) -> None:
     """Print what to add, and where."""
     entry = ENTRIES[name]
-    needs = {mode: _need(instance, entry, mode) for mode in modes}
+    needs = {mode: _shown(instance, entry, mode, only=len(modes) == 1) for mode in modes}
     if json:
         write_json({"program": name, "modes": {mode: _as_json(need) for mode, need in needs.items()}})
         return
@@ -45,14 +45,17 @@ def show(instance: Instance, name: str, modes: Sequence[Mode], json: bool) -> No
 def write(instance: Instance, name: str, modes: Sequence[Mode], json: bool) -> None:
     """Change the program's files for the first of `modes` that has any. Raises SetupError."""
     entry = ENTRIES[name]
-    needs = {mode: _need(instance, entry, mode) for mode in modes}
-    mode = next((mode for mode, need in needs.items() if need.files), None)
-    if mode is None:
-        raise _nothing_to_write(entry, modes[0], needs[modes[0]])
-    steps = applying.write(
-        entry.member(_places(instance)), needs[mode].files, notes_of(instance), undo_hint=f"ccinspect setup {name}"
-    )
-    _report(name, mode, steps, needs[mode].notes, json)
+    for mode in modes:
+        need = _need(instance, entry, mode)
+        if need.files:
+            break
+    else:
+        raise _nothing_to_write(entry, mode, need)
+    member = entry.member(_places(instance))
+    steps = applying.write(member, need.files, notes_of(instance), undo_hint=f"ccinspect setup {name}")
+    _report(name, mode, steps, need.notes, json)
+    if not json and 0 in (instance.config().inspector.reverse_port, instance.config().inspector.proxy_port):
+        say("ccinspect: the settings leave a port open: after a restart it may be another; then say --write again")
     if not json and not runs(instance):
         say(f"ccinspect: the daemon does not run; without it {entry.title} reaches nothing: ccinspect start --detach")
 
@@ -81,6 +84,16 @@ def _need(instance: Instance, entry: Entry, mode: Mode) -> Need:
 
 def _places(instance: Instance) -> Places:
     return Places.find(os.environ, Path.cwd(), instance.paths.config_file)
+
+
+def _shown(instance: Instance, entry: Entry, mode: Mode, *, only: bool) -> Need:
+    """What it needs. Where both modes are shown, one that cannot be told yet does not keep the other from it."""
+    try:
+        return _need(instance, entry, mode)
+    except SetupError as error:
+        if only:
+            raise
+        return Need(impossible=f"{error.message}; {error.hint}")
 
 
 def _nothing_to_write(entry: Entry, mode: Mode, need: Need) -> SetupError:

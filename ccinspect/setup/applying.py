@@ -58,6 +58,9 @@ def undo(name: str, candidates: Iterable[FileNeed], notes: Notes) -> list[Step]:
 
 def _carry_out(steps: list[Step], notes: Notes) -> list[Step]:
     for step in steps:
+        # Noted first: what was written without a note could not be taken back.
+        if step.note is not None:
+            notes.save(step.note)
         made: list[Path] = []
         if step.changes and step.after is None:
             files.delete(step.path)
@@ -65,9 +68,8 @@ def _carry_out(steps: list[Step], notes: Notes) -> list[Step]:
             made = files.replace(step.path, step.after)
         if step.note is None:
             notes.forget(step.path)
-        else:
-            directories = step.note.directories or [str(each) for each in made]
-            notes.save(replace(step.note, directories=directories))
+        elif made:
+            notes.save(replace(step.note, directories=[str(each) for each in made]))
     # Last, for files may share a directory that we had made.
     for step in steps:
         if step.after is None:

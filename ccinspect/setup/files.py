@@ -12,6 +12,8 @@ from ccinspect.errors import SetupError
 
 def read(path: Path) -> str | None:
     """The text of a file, line ends as they are; None when there is none. Raises SetupError."""
+    if path.exists() and not path.is_file():
+        raise SetupError(f"{path} was left as it is: it is no plain file", "name a file")
     try:
         with path.open(encoding="utf-8", newline="") as file:
             return file.read()
@@ -52,9 +54,9 @@ def replace(path: Path, text: str) -> list[Path]:
 
 
 def delete(path: Path) -> None:
-    """Remove a file. Raises SetupError."""
+    """Remove a file; a symbolic link to it stays. Raises SetupError."""
     try:
-        path.unlink(missing_ok=True)
+        Path(os.path.realpath(path)).unlink(missing_ok=True)
     except OSError as error:
         raise SetupError(f"{path} cannot be removed: {error.strerror}", "make its directory writable") from error
 

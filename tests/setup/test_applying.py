@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
-from ccinspect.errors import SetupError
+from ccinspect.errors import CcinspectError, SetupError
 from ccinspect.setup import applying, fences
 from ccinspect.setup.agents import ENTRIES, FileNeed
 from ccinspect.setup.applying import Step
@@ -197,3 +198,41 @@ def test_notes_hold_nothing_of_what_else_is_in_a_file(home: Home) -> None:
     assert len(notes) == 1
     assert "sk-ant-secret" not in notes[0].read_text()
     assert notes[0].stat().st_mode & 0o777 == 0o600
+
+
+def test_a_link_to_what_is_not_there_stays_a_link(home: Home) -> None:
+    link = home.directory / ".codex/config.toml"
+    link.parent.mkdir()
+    link.symlink_to(home.directory / "dotfiles.toml")
+    before = sorted(home.content())
+    home.write("codex")
+    assert (home.directory / "dotfiles.toml").is_file()
+    home.undo("codex")
+    assert link.is_symlink()
+    assert sorted(home.content()) == before
+
+
+def test_what_cannot_be_noted_is_not_written(home: Home) -> None:
+    (home.directory / "notes").write_text("no directory")
+    before = home.content()
+    with pytest.raises(CcinspectError):
+        home.write("claude")
+    assert home.content() == before
+
+
+@pytest.mark.parametrize("kind", ["directory", "pipe", "bytes", "loop"])
+def test_what_is_no_text_file_is_left_alone(home: Home, kind: str) -> None:
+    path = home.directory / ".codex/config.toml"
+    path.parent.mkdir()
+    if kind == "directory":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "bytes":
+        path.write_bytes(b"\xff\xfe")
+    else:
+        path.symlink_to(path)
+    before = sorted(home.content())
+    with pytest.raises(SetupError):
+        home.write("codex")
+    assert sorted(home.content()) == before
