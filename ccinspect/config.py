@@ -9,10 +9,11 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import reprlib
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -25,6 +26,7 @@ from ccinspect.identity.settings import ProviderName, ProviderSettings
 from ccinspect.outward.settings import UpstreamProxy
 from ccinspect.pipeline.settings import HooksConfig
 from ccinspect.policy.settings import BudgetConfig, PolicyConfig, RedactConfig
+from ccinspect.settings_file import line_of, read_settings
 from ccinspect.telemetry.settings import OtelSettings
 from ccinspect.transform.settings import TransformRule, Upstream
 
@@ -32,6 +34,7 @@ ENV_PREFIX = "CCINSPECT_"
 # Variables of ours that are no settings.
 RESERVED_ENV = {"CCINSPECT_CONFIG_DIR", "CCINSPECT_RUN_ID", "CCINSPECT_PROJECT", "CCINSPECT_TAGS"}
 
+_SHORT = reprlib.Repr(maxlevel=3, maxstring=80, maxother=80)
 _SECRET = re.compile(r"\bauth\b|\bheaders\b|token|password|upstream_proxy")
 _SIZE_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 _AGE_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -306,40 +309,35 @@ def load_config(path: Path, environ: Mapping[str, str] | None = None) -> Config:
     Raises ConfigError naming file, line, key and the nearest known key.
     """
     env = os.environ if environ is None else environ
-    node, values = _read_yaml(path)
+    node, values = read_settings(path)
+    values = _without_empty(values, Config)
     for name, keys, value in _environment_settings(env):
         _check_known(keys, f"the environment variable {name}")
         block = values
         for key in keys[:-1]:
             block = block.setdefault(key, {})
-        block[keys[-1]] = value
+            if not isinstance(block, dict):
+                break  # the file says something else there, which is refused below
+        else:
+            block[keys[-1]] = value
     try:
         return Config.model_validate(values)
     except ValidationError as error:
         raise _explain(error, path, node, env) from error
 
 
-def _read_yaml(path: Path) -> tuple[yaml.Node | None, dict[str, Any]]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return None, {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read {path}: {error}", "make it a readable UTF-8 file") from error
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or str(error)
-        raise ConfigError(f"{path}{where}: not valid YAML: {problem}", "mend that line; nothing was started") from error
-    if values is None:
-        return None, {}
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path}: expected blocks of settings (`store:`, `jail:`, ...)", "see docs/configuration.md")
-    # An empty block (`store:` with nothing below) means its defaults.
-    return node, {key: {} if value is None else value for key, value in values.items()}
+def _without_empty(values: Mapping[Any, Any], model: type[BaseModel]) -> dict[Any, Any]:
+    """The values without settings that are named and not given (`store:`, `budgets:`): they have their defaults."""
+    kept = {}
+    for key, value in values.items():
+        field = model.model_fields.get(str(key))
+        inner = field.annotation if field else None
+        if value is None and inner is not None and type(None) not in get_args(inner):
+            continue
+        if isinstance(value, dict) and isinstance(inner, type) and issubclass(inner, BaseModel):
+            value = _without_empty(value, inner)
+        kept[key] = value
+    return kept
 
 
 def _environment_settings(env: Mapping[str, str]) -> Iterator[tuple[str, list[str], Any]]:
@@ -382,29 +380,12 @@ def _explain(error: ValidationError, path: Path, node: yaml.Node | None, env: Ma
     keys = [str(part) for part in first["loc"]]
     dotted = ".".join(keys)
     from_env = [name for name, at, _ in _environment_settings(env) if keys[: len(at)] == at]
-    where = f"the environment variable {from_env[0]}" if from_env else f"{path}{_line_of(node, keys)}"
+    where = f"the environment variable {from_env[0]}" if from_env else f"{path}{line_of(node, keys)}"
     if first["type"] == "extra_forbidden":
         known = _fields_at(keys[:-1])
         hint = _nearest(keys[-1], known) if known else "remove it"
         return ConfigError(f"{where}: no setting `{dotted}`", hint)
     problem = first["msg"].removeprefix("Value error, ")
     # What was written may be a secret in the wrong place.
-    got = "" if _SECRET.search(dotted) else f" (got {first['input']!r})"
+    got = "" if _SECRET.search(dotted) else f" (got {_SHORT.repr(first['input'])})"
     return ConfigError(f"{where}: `{dotted}`: {problem}{got}", "see docs/configuration.md")
-
-
-def _line_of(node: yaml.Node | None, keys: list[str]) -> str:
-    """`, line N` of the deepest part of `keys` that the file has."""
-    line = None
-    for key in keys:
-        if isinstance(node, yaml.MappingNode):
-            found = next(((k, v) for k, v in node.value if k.value == key), None)
-            if found is None:
-                break
-            line, node = found[0].start_mark.line + 1, found[1]
-        elif isinstance(node, yaml.SequenceNode) and key.isdigit() and int(key) < len(node.value):
-            node = node.value[int(key)]
-            line = node.start_mark.line + 1
-        else:
-            break
-    return f", line {line}" if line else ""

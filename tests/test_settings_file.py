@@ -1,0 +1,94 @@
+"""How the settings' file may look: what is empty, what is said twice, what nobody can read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ccinspect.config import Config, load_config
+from ccinspect.errors import ConfigError
+
+
+def load(directory: Path, text: str | bytes, environ: dict[str, str] | None = None) -> Config:
+    path = directory / "ccinspect.yaml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return load_config(path, environ or {})
+
+
+def refused(directory: Path, text: str | bytes, environ: dict[str, str] | None = None) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load(directory, text, environ)
+    return f"{caught.value.message}\n{caught.value.hint}"
+
+
+EVERY_BLOCK = "".join(f"{name}:\n" for name in Config.model_fields)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "# nothing yet\n",
+        "---\n",
+        "\ufeff# from an editor of Windows\n",
+        EVERY_BLOCK,
+        "inspector:\n  transforms:\nhooks:\n  inbound:\n  outbound:\npolicy:\n  allow:\n  deny:\n",
+    ],
+    ids=["empty", "comment", "start", "bom", "blocks", "lists"],
+)
+def test_what_is_named_and_not_given_has_its_default(tmp_path: Path, text: str) -> None:
+    assert load(tmp_path, text) == Config()
+
+
+def test_a_setting_that_may_be_nothing_can_be_set_to_nothing(tmp_path: Path) -> None:
+    assert load(tmp_path, "store:\n  max_age: null\n").store.max_age is None
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "key"),
+    [
+        ("policy:\n  deny: [a.example]\n\npolicy:\n  allow: [b.example]\n", 4, "policy"),
+        ("providers:\n  work: {host: a.example}\n  work: {host: b.example}\n", 3, "work"),
+        ("redact:\n  - {name: keys, secrets: true, name: others}\n", 2, "name"),
+    ],
+)
+def test_a_key_that_comes_twice_is_refused(tmp_path: Path, text: str, line: int, key: str) -> None:
+    assert f"line {line}: `{key}` stands there for the second time" in refused(tmp_path, text)
+
+
+def test_anchors_and_merges_work(tmp_path: Path) -> None:
+    text = "providers:\n  work: &one {host: a.example, type: anthropic}\n  play: {<<: *one, host: b.example}\n"
+    providers = load(tmp_path, text).providers
+    assert {name: provider.host for name, provider in providers.items()} == {"work": "a.example", "play": "b.example"}
+
+
+def test_anchors_of_anchors_cost_nothing(tmp_path: Path) -> None:
+    """Nine lines that stand for two thousand million words."""
+    lists = ["&a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lists += [f"&a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
+    told = refused(tmp_path, "policy:\n  allow:\n" + "".join(f"  - {each}\n" for each in lists))
+    assert "policy.allow" in told
+    assert len(told) < 1000
+
+
+def test_what_the_environment_says_of_a_block_that_is_none(tmp_path: Path) -> None:
+    environ = {"CCINSPECT_STORE__BODIES": "none"}
+    assert load(tmp_path, "store:\n", environ).store.bodies == "none"
+    assert "`store`" in refused(tmp_path, "store: 5\n", environ)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (b"policy:\n  deny: [b\xfccher.example]\n", "UTF-8"),
+        ("a: !!python/object/apply:os.system ['true']\n", "line 1: not valid YAML"),
+        ("store:\n\tbodies: none\n", "line 2: not valid YAML"),
+        ("- a\n", "expected blocks"),
+        ("hello\n", "expected blocks"),
+        ("store: {}\n---\nstore: {}\n", "another document"),
+    ],
+    ids=["latin-1", "python", "tab", "list", "word", "two"],
+)
+def test_what_cannot_be_read_is_said(tmp_path: Path, text: str | bytes, words: str) -> None:
+    assert words in refused(tmp_path, text)
