@@ -79,7 +79,7 @@ def _run(arguments: Sequence[str]) -> int:
 
 
 def _quick_command(arguments: Sequence[str]) -> Callable[[], int] | None:
-    """`run` and `start` without typer: the first has to be fast, the second has to stay small in memory."""
+    """`run`, `start` and `mcp` without typer: the first and the last have to be fast, `start` small in memory."""
     instance, rest = _global_options(arguments)
     if rest[:1] == ["run"]:
         from ccinspect.cli.run_options import parse_quickly
@@ -93,6 +93,10 @@ def _quick_command(arguments: Sequence[str]) -> Callable[[], int] | None:
         from ccinspect.cli.starting import start_in_foreground
 
         return lambda: start_in_foreground(instance)
+    if rest == ["mcp"]:
+        from ccinspect.cli.mcp_serving import serve_here
+
+        return lambda: serve_here(instance)
     return None
 
 

@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="mcp")
 
 
-def serve(context: typer.Context) -> None:
+def serve(context: typer.Context) -> int:
     """Serve MCP over standard input and output, read-only, for a client that starts this command itself.
 
     Needs no daemon and no token. Inside of a run it shows that run only, and needs `run --mcp`. Over HTTP it is served
@@ -34,7 +34,8 @@ def serve(context: typer.Context) -> None:
     if context.invoked_subcommand is None:
         from ccinspect.cli.mcp_serving import serve_here
 
-        serve_here(context.obj)
+        return serve_here(context.obj)
+    return 0
 
 
 def install(
