@@ -13,7 +13,7 @@ can_be_root() { [ "$(id -u)" = 0 ] || { has sudo && sudo -n true 2>/dev/null; };
 # COMMAND:PACKAGE of what the jail is made of. passt is the second uplink, and nice to have.
 missing_packages() { # run|test|long|vm
     list='slirp4netns:slirp4netns wg:wireguard-tools wireguard-go:wireguard-go ip:iproute2'
-    if [ "$1" != run ]; then list="$list tinyproxy:tinyproxy-bin tshark:tshark curl:curl git:git node:nodejs npm:npm useradd:passwd ps:procps zsh:zsh fish:fish certutil:libnss3-tools jq:jq less:less"; fi
+    if [ "$1" != run ]; then list="$list tinyproxy:tinyproxy-bin tshark:tshark curl:curl git:git node:nodejs npm:npm useradd:passwd ps:procps zsh:zsh fish:fish certutil:libnss3-tools jq:jq less:less openssl:openssl update-ca-certificates:ca-certificates keytool:default-jre-headless"; fi
     if [ "$1" = test ]; then list="$list systemd-analyze:systemd nix-instantiate:nix-bin unshare:util-linux"; fi
     if [ "$1" = long ]; then list="$list chromium:chromium"; fi
     if [ "$1" = vm ]; then

@@ -88,6 +88,11 @@ def test_links_lead_somewhere(page: Path, target: str) -> None:
         assert anchor in {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
+def test_the_index_names_every_page() -> None:
+    index = (DOCS / "README.md").read_text()
+    assert [page.name for page in DOCS.glob("*.md") if page.name != "README.md" and f"({page.name})" not in index] == []
+
+
 def test_commands_named_in_the_pages_exist() -> None:
     known = set(command_paths(typer.main.get_command(build_app())))
     for page in PAGES:

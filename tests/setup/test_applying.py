@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ccinspect.config import load_config
 from ccinspect.errors import CcinspectError, SetupError
 from ccinspect.setup import applying, fences
 from ccinspect.setup.agents import ENTRIES, FileNeed
@@ -236,3 +237,13 @@ def test_what_is_no_text_file_is_left_alone(home: Home, kind: str) -> None:
     with pytest.raises(SetupError):
         home.write("codex")
     assert sorted(home.content()) == before
+
+
+def test_our_own_settings_are_valid_afterwards(home: Home) -> None:
+    home.write("ollama")
+    home.write("vllm")
+    targets = load_config(home.places.our_settings).inspector.reverse_targets
+    assert [(target.port, target.upstream) for target in targets] == [
+        (4012, "http://127.0.0.1:11434"),
+        (4013, "http://127.0.0.1:8000"),
+    ]
