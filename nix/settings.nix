@@ -459,6 +459,11 @@ let
   };
   InspectorConfig = types.submodule {
     options = {
+      host = mkOption {
+        type = types.nullOr types.str;
+        default = null;
+        description = "Address that the reverse and the forward listeners are bound to, beside the loopback. Another one than the loopback needs `proxy.token` and `proxy.allow_other_machines` (docs/network.md).";
+      };
       reverse_port = mkOption {
         type = types.nullOr (types.ints.between 0 65535);
         default = null;
@@ -906,7 +911,12 @@ let
       token = mkOption {
         type = types.nullOr (types.oneOf [ types.str SecretSource ]);
         default = null;
-        description = "What programs that are no runs of ours must send in the header `x-ccinspect-token` before their sentinel keys are replaced: a string, `{command: ...}` or `{file: ...}`.";
+        description = "What programs that are no runs of ours must send in the header `x-ccinspect-token` before their sentinel keys are replaced: a string, `{command: ...}` or `{file: ...}`. With `inspector.host` set, what every client must show.";
+      };
+      allow_other_machines = mkOption {
+        type = types.nullOr types.bool;
+        default = null;
+        description = "Consent to `inspector.host` being another address than the loopback: whoever has that token can send requests from this machine, as if they were on it (docs/network.md).";
       };
     };
   };

@@ -76,6 +76,8 @@ def _line(label: str, value: str) -> str:
 
 def back_up(instance: Instance, target: Path | None, with_analysis: bool) -> backup.Backup:
     """Copy everything to one file; also while the daemon runs. Raises BackupError, StoreUnavailable."""
+    # A newer one is refused here: nobody could restore what this program made of it.
+    upgrade.is_older(instance.paths.store_dir)
     chosen = target or Path(time.strftime("ccinspect-%Y%m%d-%H%M%S.db"))
     with contextlib.suppress(CcinspectError), ControlClient.connect(instance.paths.control_socket) as client:
         client.call(protocol.FLUSH)

@@ -68,6 +68,7 @@ def _ports(config: Config) -> Iterator[Check]:
     }
     if config.mcp.enabled:
         named["mcp.port"] = config.mcp.port
+    named |= {f"inspector.reverse_targets ({target.port})": target.port for target in config.inspector.reverse_targets}
     busy = False
     for setting, port in named.items():
         if port == 0:

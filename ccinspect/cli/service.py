@@ -159,6 +159,18 @@ def show_journal(follow: bool, lines: int) -> int:
     return subprocess.run(command, check=False).returncode
 
 
+def serves(instance: Instance) -> bool:
+    """Whether the unit that is installed is for this instance."""
+    try:
+        text = unit_file().read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return False
+    starts = next((line for line in text.splitlines() if line.startswith("ExecStart=")), "")
+    if instance.config_option is None and not os.environ.get("CCINSPECT_CONFIG_DIR"):
+        return "--config" not in starts
+    return f"--config {quoted_argument(str(instance.paths.config_dir))} " in starts
+
+
 def runs_as_service(instance: Instance) -> bool:
     """Whether the daemon of this instance is the service; False where there is no systemd."""
     if not unit_file().exists() or systemd_problem() is not None:

@@ -11,7 +11,6 @@ _UNIT = """\
 # docs/service.md says why each line is there.
 [Unit]
 Description=ccinspect: see what coding agents really send
-Documentation=man:systemd.service(5)
 StartLimitIntervalSec=60
 StartLimitBurst=5
 

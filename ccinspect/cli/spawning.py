@@ -18,8 +18,10 @@ from ccinspect.paths import make_private_dir
 START_TIMEOUT = 60.0
 _OTHER_START_TIMEOUT = 15.0
 _POLL = 0.05
-# What belongs to a run, not to a daemon that happens to be started by one.
-_NOT_INHERITED = ("CCINSPECT_RUN_ID", "CCINSPECT_PROJECT", "CCINSPECT_TAGS")
+# What belongs to a run, or to the service in which it happens, not to a daemon that is started by one.
+_NOT_INHERITED = (
+    "CCINSPECT_RUN_ID", "CCINSPECT_PROJECT", "CCINSPECT_TAGS", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID",
+)  # fmt: skip
 
 
 def spawn_daemon(instance: Instance) -> None:

@@ -77,7 +77,7 @@ def _done(step: Step) -> bool:
 
 def _outside(instance: Instance) -> Iterator[Step]:
     """What is not in our own directories, in the order in which it has to go."""
-    if service.unit_file().exists():
+    if service.serves(instance):
         yield Step(f"stop the service and remove {service.unit_file()}", service.uninstall)
     yield from _daemon(instance)
     yield from _changed_files(instance)

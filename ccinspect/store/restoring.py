@@ -19,18 +19,20 @@ _UNPACKED = "restoring"
 
 @contextlib.contextmanager
 def sole_writer(store_dir: Path, locks: Sequence[str] = (schema.LOCK,)) -> Iterator[None]:
-    """Hold the locks of all who write here. Raises StoreUnavailable when a daemon, or its helper, holds one."""
-    store_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Hold the locks of all who write here. Raises StoreUnavailable when a daemon holds one, or none can be made."""
     with contextlib.ExitStack() as stack:
-        for name in locks:
-            descriptor = os.open(store_dir / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            stack.callback(os.close, descriptor)
-            try:
+        try:
+            store_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for name in locks:
+                descriptor = os.open(store_dir / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                stack.callback(os.close, descriptor)
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise StoreUnavailable(
-                    "the store is being written by a daemon: nothing was changed", "stop it first: ccinspect stop"
-                ) from error
+        except BlockingIOError as error:
+            raise StoreUnavailable(
+                "the store is being written by a daemon: nothing was changed", "stop it first: ccinspect stop"
+            ) from error
+        except OSError as error:
+            raise schema.cannot_open(store_dir, error) from error
         yield
 
 

@@ -66,6 +66,12 @@ def test_the_unit_names_this_program_and_this_instance(tmp_path: Path, monkeypat
     assert f"--config {tmp_path} start" in text
     assert "Environment=XDG_DATA_HOME=/somewhere/else\n" in text
     assert f"EnvironmentFile=-{tmp_path}/environment\n" in text
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    assert not service.serves(Instance(tmp_path))
+    service.unit_file().parent.mkdir(parents=True)
+    service.unit_file().write_text(text)
+    monkeypatch.delenv("CCINSPECT_CONFIG_DIR", raising=False)
+    assert (service.serves(Instance(tmp_path)), service.serves(Instance())) == (True, False)
     assert "--config" not in unit_text(["ccinspect"])
 
 

@@ -8,18 +8,18 @@ import sys
 
 import pytest
 
-from ccinspect.control.ready import READY_FD_ENV, ReadyPipe, wait_ready
+from ccinspect.control.ready import READY_FD_ENV, Progress, ReadyPipe, wait_ready
 from ccinspect.errors import CcinspectError, PortBusy, StartFailed
 
 
-def run_child(code: str) -> None:
+def run_child(code: str, progress: Progress | None = None) -> None:
     """Run `code` in a child that holds the pipe, and wait for its word."""
     reading, writing = os.pipe()
     environ = os.environ | {READY_FD_ENV: str(writing)}
     with subprocess.Popen([sys.executable, "-c", code], pass_fds=[writing], env=environ) as child:
         os.close(writing)
         try:
-            wait_ready(reading, 30)
+            wait_ready(reading, 30, progress)
         finally:
             os.close(reading)
             child.wait(30)
@@ -30,6 +30,15 @@ TAKE = "from ccinspect.control.ready import ReadyPipe; pipe = ReadyPipe.from_env
 
 def test_ready() -> None:
     run_child(TAKE + "assert pipe.detached; pipe.ready()")
+
+
+def test_whoever_waits_is_told_how_far_it_is() -> None:
+    told: list[tuple[str, int, int]] = []
+    run_child(
+        TAKE + "pipe.progress('copying', 1, 2); pipe.progress('copying', 2, 2); pipe.ready(); pipe.progress('x', 1, 1)",
+        lambda *progress: told.append(progress),
+    )
+    assert told == [("copying", 1, 2), ("copying", 2, 2)]
 
 
 def test_the_childs_own_error_arrives() -> None:

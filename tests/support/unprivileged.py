@@ -90,7 +90,7 @@ def run_as_user(
     return subprocess.CompletedProcess(list(argv), process.returncode, out, err)
 
 
-def _needed_trees(extra: Sequence[str]) -> list[Path]:
+def needed_trees(extra: Sequence[str]) -> list[Path]:
     """What Python itself, this checkout and the caller need."""
     interpreter = Path(os.path.realpath(sys.executable)).parents[1]
     trees = [ROOT, Path(sys.prefix), Path(sys.base_prefix), interpreter, *map(Path, extra)]
@@ -105,7 +105,7 @@ def _closed_ancestor(tree: Path) -> Path | None:
     return None
 
 
-def _open_up(trees: Sequence[Path]) -> None:
+def open_up(trees: Sequence[Path]) -> None:
     """Make trees reachable for everybody, in a mount namespace of our own."""
     # ccinspect's own module: tests of the jail would fail first if it were wrong.
     sys.path.insert(0, str(ROOT))
@@ -139,7 +139,7 @@ def main(arguments: list[str]) -> None:
     at = arguments.index("--")
     options, argv = arguments[:at], arguments[at + 1 :]
     pairs = list(zip(options[::2], options[1::2], strict=True))
-    _open_up(_needed_trees([value for name, value in pairs if name == "--need"]))
+    open_up(needed_trees([value for name, value in pairs if name == "--need"]))
     _become(argv, next((value for name, value in pairs if name == "--cwd"), "/tmp"))
 
 
