@@ -38,6 +38,28 @@ def test_jaeger_can_be_reached_from_this_machine_only() -> None:
     assert all(port.startswith("127.0.0.1:") for port in ports)
 
 
+def test_the_collector_s_configuration_holds_together() -> None:
+    """Only its parts against each other: the collector itself is in none of the registries we may use."""
+    collector: dict[str, Any] = yaml.safe_load((ROOT / "docs/collector.yaml").read_text())
+    service = collector["service"]
+    assert set(service["extensions"]) == collector["extensions"].keys()
+    used: dict[str, set[str]] = {"receivers": set(), "processors": set(), "exporters": set()}
+    for pipeline in service["pipelines"].values():
+        for kind, names_of_it in pipeline.items():
+            used[kind] |= set(names_of_it)
+        assert pipeline["processors"][0] == "memory_limiter"
+    assert used == {kind: set(collector[kind]) for kind in used}
+    assert {name.partition("/")[2] or name for name in used["exporters"]} >= {"clickhouse", "tempo", "honeycomb"}
+    for listener in collector["receivers"]["otlp"]["protocols"].values():
+        assert listener["auth"]["authenticator"] in service["extensions"]
+        assert listener["tls"].keys() == {"cert_file", "key_file"}
+    text = (ROOT / "docs/collector.yaml").read_text()
+    wanted = set(re.findall(r"\$\{env:([A-Z_]+)\}", text))
+    assert wanted == set(
+        re.findall(r"[A-Z]+_[A-Z]+", text.partition("In its environment:")[2].partition("\nextensions")[0])
+    )
+
+
 def test_the_environment_of_process_compose_is_settings(tmp_path: Path) -> None:
     processes = yaml.safe_load((ROOT / "process-compose.yaml").read_text())["processes"]
     environ = dict(entry.split("=", 1) for entry in processes["ccinspect"]["environment"])
