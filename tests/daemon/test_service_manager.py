@@ -8,10 +8,13 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 import yaml
 
+from ccinspect.config import Config
 from ccinspect.daemon.service_manager import ServiceManager
 from ccinspect.demo.provider import Provider
 from tests.store.old import unpack_old_store
@@ -52,6 +55,17 @@ def receiver(tmp_path: Path) -> Iterator[Receiver]:
     found.close()
 
 
+def readiness_probe() -> dict[str, Any]:
+    file = Path(__file__).parents[2] / "process-compose.yaml"
+    probe = yaml.safe_load(file.read_text())["processes"]["ccinspect"]["readiness_probe"]["http_get"]
+    return dict(probe)
+
+
+def test_process_compose_asks_where_the_daemon_listens() -> None:
+    probe = readiness_probe()
+    assert (probe["host"], probe["port"]) == ("127.0.0.1", Config().inspector.reverse_port)
+
+
 def test_an_address_without_a_file() -> None:
     receiver = Receiver(f"@ccinspect-test-{os.getpid()}")
     try:
@@ -75,7 +89,9 @@ def test_the_life_of_a_supervised_daemon(provider: Provider, receiver: Receiver,
             assert int(message["EXTEND_TIMEOUT_USEC"]) >= 60_000_000
             ready = receiver.until("READY")
             assert "http://127.0.0.1:" in ready["STATUS"]
-            assert daemon.run("status").returncode == 0, "ready means that it can be used"
+            # As process-compose.yaml asks, which waits for this.
+            url = ready["STATUS"].split("base URL ")[1].split(",")[0]
+            assert httpx.get(url + readiness_probe()["path"], trust_env=False).json()["status"] == "ok"
             for _ in range(3):
                 receiver.until("WATCHDOG")
             settings = yaml.safe_load(daemon.paths.config_file.read_text())
