@@ -3,6 +3,8 @@
 #
 #   scripts/setup.sh          what `make demo` needs
 #   scripts/setup.sh test     also what the tests need
+#   scripts/setup.sh long     ... and those that `make test` leaves out
+#   scripts/setup.sh vm       ... and those in a virtual machine
 #
 # Safe to run again at any time; when there is nothing to do it takes a fraction of a second and prints nothing.
 # What it installs for itself goes to .tools/ and .venv/; system packages are installed only by root or with a

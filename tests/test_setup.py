@@ -99,6 +99,21 @@ def test_what_is_missing_is_named_by_package(shell: Shell, tmp_path: Path) -> No
     assert told.stdout.split() == ["wireguard-tools", "wireguard-go", "iproute2"]
 
 
+@pytest.mark.parametrize(
+    ("purpose", "wanted", "unwanted"),
+    [
+        ("run", "slirp4netns", "curl"),
+        ("test", "curl", "chromium"),
+        ("long", "chromium", "qemu-system-x86"),
+        ("vm", "qemu-system-x86", "chromium"),
+    ],
+)
+def test_each_purpose_has_packages_of_its_own(shell: Shell, purpose: str, wanted: str, unwanted: str) -> None:
+    told = shell.call(f"{ONLY_ON_PATH}; missing_packages {purpose}").stdout.split()
+    assert wanted in told
+    assert unwanted not in told
+
+
 def test_nobody_but_root_installs_without_a_password(shell: Shell) -> None:
     program(shell.path / "id", "#!/bin/sh\necho 1000\n")
     program(shell.path / "apt-get", "#!/bin/sh\necho called >&2\n")
