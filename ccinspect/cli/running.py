@@ -14,6 +14,7 @@ from ccinspect.cli.gitinfo import git_info
 from ccinspect.cli.instance import Instance
 from ccinspect.cli.output import DIM, say
 from ccinspect.cli.run_options import RunOptions
+from ccinspect.cli.set_up_agents import remark
 from ccinspect.cli.text import clean, count
 from ccinspect.control import protocol
 from ccinspect.control.client import ControlClient
@@ -48,6 +49,8 @@ def execute(instance: Instance, options: RunOptions) -> int:
     with connect(instance) as client:
         if options.mode != "inspect" and options.restrictions.reach is not None:
             report("only what comes through ccinspect is held to --allow, --deny and --offline; with --inspect all is")
+        if said := remark(instance.paths.data_dir / "setup", options.command, options.mode):
+            report(said)
         answer = client.call(protocol.RUN_START, **describe(options, cwd, os.environ))
         status: int | None = None
         try:

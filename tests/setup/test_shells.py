@@ -107,6 +107,15 @@ def test_the_environment_is_set_for_a_shell(home: Home, shell: Shell, daemon: Da
     assert (out, code) == (f"{url}/v1 {url}", 0)
 
 
+def test_a_run_says_that_the_agent_was_set_up_for_another_way(home: Home) -> None:
+    assert home.ours("setup", "claude", "--write").returncode == 0
+    done = home.ours("run", "--", "claude", "x")
+    assert (done.stdout, done.returncode) == ("in a run|x|", 7)
+    assert "claude was set up to reach the daemon by itself" in done.stderr
+    assert home.ours("setup", "claude", "--undo").returncode == 0
+    assert home.ours("run", "--", "claude", "x").stderr == ""
+
+
 def test_damaged_markers_are_left_alone(home: Home) -> None:
     start = home.directory / ".bashrc"
     start.write_text(f"a=1\n{fences.BEGIN}\n")
