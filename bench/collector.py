@@ -66,8 +66,12 @@ def _serve_grpc(port: int) -> Any:
     return server
 
 
+class _Silent(asyncio.Protocol):
+    """Reads, and says nothing."""
+
+
 async def _hang(port: int) -> None:
-    server = await asyncio.start_server(lambda reader, writer: asyncio.Event().wait(), "127.0.0.1", port)
+    server = await asyncio.get_running_loop().create_server(_Silent, "127.0.0.1", port)
     print(server.sockets[0].getsockname()[1], flush=True)
     await asyncio.to_thread(sys.stdin.read)
 
