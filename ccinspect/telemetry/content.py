@@ -70,7 +70,7 @@ def content_of(request: Request, response: Response | None, capture: str) -> Att
 def arguments_text(arguments: object) -> str:
     """The arguments of a tool call as JSON, or the text they came as."""
     if isinstance(arguments, str):
-        return masked(_cut(arguments, MOST_ARGUMENTS))
+        return _cut(masked(arguments), MOST_ARGUMENTS)
     return _fitting(arguments, MOST_ARGUMENTS)
 
 
@@ -83,9 +83,10 @@ def _newest(messages: list[Json]) -> str:
     kept: list[str] = []
     room = MOST - 1_000
     for number, message in enumerate(reversed(messages)):
-        written = _written(message)
+        hidden = _masked(message)
+        written = _written(hidden)
         if _size(written) > room and not kept:
-            written = _fitting(message, room)
+            written = _cut_to(hidden, room)
         room -= _size(written) + 1
         if room < 0:
             kept.append(_written({"role": "system", "parts": [_left_out(messages=len(messages) - number)]}))
@@ -100,6 +101,11 @@ def _text(value: Json) -> str:
 
 def _fitting(value: Json, most: int) -> str:
     """A message, part or list of them as JSON of so many bytes at most; long texts are cut where it is too long."""
+    # Before anything is cut: half a key is not known as one.
+    return _cut_to(_masked(value), most)
+
+
+def _cut_to(value: Json, most: int) -> str:
     written = _written(value)
     longest = most // 2
     while _size(written) > most and longest > _SHORTEST:
@@ -128,7 +134,7 @@ def _left_out(**counts: int) -> Json:
 
 def _written(value: Json) -> str:
     # Lone surrogates cannot be put into protobuf.
-    written = json.dumps(_masked(value), ensure_ascii=False, separators=(",", ":"), default=str)
+    written = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
     return written.encode("utf-8", "replace").decode()
 
 

@@ -101,3 +101,8 @@ def test_metadata_says_kinds_and_lengths_and_no_word() -> None:
     ]
     assert "secret" not in str(said)
     assert content_of(request("a secret plan"), None, "none") == {}
+
+
+def test_a_key_that_would_be_cut_in_two_is_masked_first() -> None:
+    for place in range(MOST_ARGUMENTS - 60, MOST_ARGUMENTS, 7):
+        assert "sk-ant" not in arguments_text("x" * place + " " + KEY + " and more")
