@@ -99,7 +99,12 @@ def restore(instance: Instance, source: Path, force: bool) -> backup.Backup:
             )
         with Progress("pieces checked") as checked, Progress("megabytes copied") as copied:
             return restoring.restore(
-                source, store_dir, derived=analysis_schema.DATABASE, checked=checked, copied=copied
+                source,
+                store_dir,
+                derived=analysis_schema.DATABASE,
+                known=(*_DATABASES, *_FILES),
+                checked=checked,
+                copied=copied,
             )
 
 

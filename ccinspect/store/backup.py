@@ -11,7 +11,7 @@ import hashlib
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -184,10 +184,10 @@ def verify_backup(path: Path, progress: Progress = silent) -> Backup:
     return backup
 
 
-def extract(backup: Path, directory: Path, progress: Progress = silent) -> list[Path]:
+def extract(backup: Path, directory: Path, known: Collection[str], progress: Progress = silent) -> list[Path]:
     """Write the database and the files of a backup into an empty directory (0600); the database comes first.
 
-    Raises BackupError.
+    `known` are the names that such files may have. Raises BackupError.
     """
     database = directory / schema.DATABASE
     written = [database]
@@ -196,7 +196,7 @@ def extract(backup: Path, directory: Path, progress: Progress = silent) -> list[
             copy_database(backup, database, progress)
             names = [name for (name,) in db.execute("SELECT DISTINCT name FROM backup_files")]
             for name in names:
-                if name != os.path.basename(name) or name.startswith("."):
+                if name not in known:
                     raise _damaged(backup, f"it holds a file {name!r}")
                 descriptor = os.open(directory / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
                 with os.fdopen(descriptor, "wb") as file:

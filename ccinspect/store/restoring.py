@@ -7,7 +7,7 @@ import fcntl
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from ccinspect.errors import BackupError, StoreUnavailable
@@ -37,19 +37,26 @@ def sole_writer(store_dir: Path, locks: Sequence[str] = (schema.LOCK,)) -> Itera
 
 
 def restore(
-    backup: Path, store_dir: Path, *, derived: str, checked: Progress = silent, copied: Progress = silent
+    backup: Path,
+    store_dir: Path,
+    *,
+    derived: str,
+    known: Collection[str],
+    checked: Progress = silent,
+    copied: Progress = silent,
 ) -> Backup:
     """Make a backup the store, once all of it was verified. The caller is the sole writer.
 
     What was there is gone afterwards; before the last step it is as it was. `derived` names the database that is made
-    anew from the store, and must not stay where the backup brings none. Raises BackupError.
+    anew from the store, and must not stay where the backup brings none; `known` are the files that may belong to one.
+    Raises BackupError.
     """
     found = verify_backup(backup, checked)
     fresh = store_dir / _UNPACKED
     shutil.rmtree(fresh, ignore_errors=True)
     try:
         fresh.mkdir(mode=0o700)
-        written = extract(backup, fresh, copied)
+        written = extract(backup, fresh, known, copied)
         # Of another store it would tell stories; without it, it is made anew.
         _remove_database(store_dir / derived)
         for path in written[1:]:

@@ -21,7 +21,7 @@ FILES = (KEY_FILE,)
 
 def restored(found: Path, store_dir: Path) -> backup.Backup:
     with restoring.sole_writer(store_dir):
-        return restoring.restore(found, store_dir, derived="analysis.db")
+        return restoring.restore(found, store_dir, derived="analysis.db", known=FILES)
 
 
 def test_what_is_restored_is_what_was_backed_up(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_a_backup_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
         backup.write_backup(tmp_path / "empty", tmp_path / "copy.db", (), FILES)
 
 
-@pytest.mark.parametrize("damage", ["piece", "page", "file", "short", "text", "newer"])
+@pytest.mark.parametrize("damage", ["piece", "page", "file", "name", "short", "text", "newer"])
 def test_a_damaged_backup_is_found_before_anything_is_replaced(tmp_path: Path, damage: str) -> None:
     asyncio.run(record(tmp_path / "store", ended(flow(), b"precious" * 100)))
     target = tmp_path / "copy.db"
@@ -106,6 +106,7 @@ def test_a_damaged_backup_is_found_before_anything_is_replaced(tmp_path: Path, d
     statements = {
         "piece": "UPDATE pieces SET data = zeroblob(length(data))",
         "file": "UPDATE backup_files SET data = zeroblob(length(data))",
+        "name": "UPDATE backup_files SET name = '../../evil'",
         "newer": f"UPDATE backup SET schema = {len(schema.MIGRATIONS) + 1}",
     }
     if damage in statements:
@@ -123,6 +124,7 @@ def test_a_damaged_backup_is_found_before_anything_is_replaced(tmp_path: Path, d
     with pytest.raises(BackupError):
         restored(target, tmp_path / "store")
     assert content(tmp_path / "store") == before
+    assert not list(tmp_path.rglob("evil"))
 
 
 def test_nobody_restores_under_a_recorder(tmp_path: Path) -> None:
