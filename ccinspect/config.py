@@ -7,6 +7,7 @@ descriptions here are the documentation: `docs/configuration.md` is generated fr
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import os
 import re
 import reprlib
@@ -68,6 +69,13 @@ def _regex(value: str) -> str:
     return value
 
 
+def _address(value: str) -> str:
+    try:
+        return str(ipaddress.ip_address(value))
+    except ValueError as error:
+        raise ValueError("has to be an IP address: 127.0.0.1, 0.0.0.0, or one of this machine's") from error
+
+
 Size = Annotated[int, BeforeValidator(parse_size)]
 Age = Annotated[float, BeforeValidator(parse_age)]
 Regex = Annotated[str, AfterValidator(_regex)]
@@ -116,6 +124,11 @@ class SecretSource(Block):
 
 
 class InspectorConfig(Block):
+    host: Annotated[str, AfterValidator(_address)] = Field(
+        "127.0.0.1",
+        description="Address that the reverse and the forward listeners are bound to, beside the loopback. Another one "
+        "than the loopback needs `proxy.token` and `proxy.allow_other_machines` (docs/network.md).",
+    )
     reverse_port: Port = Field(4000, description="Port of the reverse-proxy listener on 127.0.0.1; 0 picks a free one.")
     proxy_port: Port = Field(4080, description="Port of the forward-proxy listener on 127.0.0.1; 0 picks a free one.")
     web_port: Port = Field(8083, description="Port of mitmweb's user interface on 127.0.0.1; 0 picks a free one.")
@@ -258,7 +271,13 @@ class ProxyConfig(Block):
     token: str | SecretSource | None = Field(
         None,
         description="What programs that are no runs of ours must send in the header `x-ccinspect-token` before their "
-        "sentinel keys are replaced: a string, `{command: ...}` or `{file: ...}`.",
+        "sentinel keys are replaced: a string, `{command: ...}` or `{file: ...}`. With `inspector.host` set, what "
+        "every client must show.",
+    )
+    allow_other_machines: bool = Field(
+        False,
+        description="Consent to `inspector.host` being another address than the loopback: whoever has that token "
+        "can send requests from this machine, as if they were on it (docs/network.md).",
     )
 
 

@@ -15,6 +15,7 @@
     │   ├── CommandNotRunnable exit code 126, as a shell gives
     │   └── JailUnavailable    this machine cannot build the jail; the hint says how to mend it
     ├── CredentialsError       a credential cannot be had, or may not be used
+    ├── DeviceError            a device does not exist, or cannot be given this name
     ├── UpstreamProxyError     the proxy between us and the world is down, or refuses
     ├── TransformError         a request cannot be sent where a rule says, or not in the dialect spoken there
     ├── ShapeError             a shape does not exist, cannot be read, or would hold what is private
@@ -107,6 +108,10 @@ class JailUnavailable(RunError):
 
 class CredentialsError(CcinspectError):
     """A credential cannot be had, or may not be used; neither text ever holds one."""
+
+
+class DeviceError(CcinspectError):
+    """A device does not exist, or its name cannot be read or written."""
 
 
 class UpstreamProxyError(CcinspectError):

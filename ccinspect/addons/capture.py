@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from mitmproxy import flow
 
+from ccinspect.addons.peers import address_of, is_here
 from ccinspect.addons.records import Record, client_record, error_record, server_record
 from ccinspect.addons.sources import Listener
 from ccinspect.addons.who import Who
@@ -104,6 +105,7 @@ class Capture:
             },
             "process": self.who.process(captured.client_conn) if ended else None,
             "machine": self.who.machine,
+            "device": self._device(),
             "said": self.said.as_record() if self.said else None,
             "server_conn": server_record(captured.server_conn) if ended else None,
             "request": self.request,
@@ -123,6 +125,13 @@ class Capture:
                 "response": (self.response_sink.size if self.response_sink else 0) + self.message_bytes[False],
             },
         }
+
+    def _device(self) -> str | None:
+        """Address of the other machine that the client is on."""
+        client = self.flow.client_conn
+        if self.listener.kind == "wireguard" or is_here(client):
+            return None
+        return address_of(client) or None
 
     def finish_bodies(self) -> dict[str, Any]:
         """Close all sinks: the bodies of the message `flow_ended`, each bytes, a spool reference, or None."""

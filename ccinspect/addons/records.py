@@ -7,7 +7,11 @@ from typing import Any
 from mitmproxy import dns, flow, http
 from mitmproxy.connection import Client, Connection, Server
 
+from ccinspect.auth.permission import TOKEN_HEADER
+
 Record = dict[str, Any]
+
+_TOKEN = TOKEN_HEADER.encode()
 
 VIA = "ccinspect_via"
 """Attribute of a server connection: the upstream proxy it goes through, as a URL."""
@@ -50,12 +54,19 @@ def request_record(request: http.Request) -> Record:
         "path": data.path,
         "authority": data.authority,
         "http_version": request.http_version,
-        "headers": data.headers.fields,
+        "headers": _without_token(data.headers.fields),
         "trailers": data.trailers.fields if data.trailers else None,
         "pretty_host": request.pretty_host,
         "timestamp_start": data.timestamp_start,
         "timestamp_end": data.timestamp_end,
     }
+
+
+def _without_token(fields: tuple[tuple[bytes, bytes], ...]) -> tuple[tuple[bytes, bytes], ...]:
+    # Between the client and us: not even masked is it anybody else's.
+    if any(len(name) == len(_TOKEN) and name.lower() == _TOKEN for name, _ in fields):
+        return tuple(field for field in fields if field[0].lower() != _TOKEN)
+    return fields
 
 
 def response_record(response: http.Response) -> Record:

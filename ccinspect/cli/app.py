@@ -15,6 +15,7 @@ from ccinspect.cli import (
     conversation_commands,
     daemon_commands,
     db_commands,
+    device_commands,
     flows_commands,
     mcp_commands,
     namespace_commands,
@@ -50,6 +51,7 @@ def build_app() -> typer.Typer:
     run_command.register(app)
     daemon_commands.register(app)
     flows_commands.register(app)
+    device_commands.register(app)
     conversation_commands.register(app)
     report_commands.register(app)
     rule_commands.register(app)

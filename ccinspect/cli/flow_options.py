@@ -29,6 +29,10 @@ Errors = Annotated[bool, typer.Option("--errors", help="Only flows that failed: 
 Changed = Annotated[
     bool, typer.Option("--changed", help="Only flows that were changed on their way: see `flows compare`.")
 ]
+Device = Annotated[
+    str | None,
+    typer.Option(metavar="DEVICE", help="Of these, only flows from this other machine: its name or address."),
+]
 Limit = Annotated[int | None, typer.Option("--limit", "-n", metavar="N", min=1, help="Only the newest N.")]
 Jq = Annotated[
     list[str] | None,

@@ -38,6 +38,7 @@ def summary_lines(record: dict[str, Any]) -> Iterator[str]:
         ("hint", record.get("hint")),
         ("run", record.get("run")),
         ("source", f"{record.get('source')}{', tunnelled without decryption' if record.get('opaque') else ''}"),
+        ("device", record.get("device")),
         ("client", _connection(record.get("client_conn"))),
         ("server", f"{server_name(record)} {_connection(record.get('server_conn'))}".strip()),
         ("started", _times(record.get("timing") or {})),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ccinspect.cli import amounts, text
@@ -70,6 +71,16 @@ def call_row(record: dict[str, Any], known: Glance | None) -> list[str | Cell]:
     tokens = "" if known is None or known.tokens is None else amounts.short(known.tokens, basis)
     model = "" if known is None else known.model or ""
     return [*plain[:_BEFORE_CALL], who, model, tokens, *plain[_BEFORE_CALL + 1 :]]
+
+
+def with_devices(
+    columns: Sequence[Column], rows: Sequence[Sequence[str | Cell]], devices: Sequence[str]
+) -> tuple[list[Column], list[list[str | Cell]]]:
+    """The table with a column more, which says from which machine each flow came; unchanged without `devices`."""
+    if not devices:
+        return list(columns), [list(row) for row in rows]
+    wider: list[list[str | Cell]] = [[*row[:3], device, *row[3:]] for row, device in zip(rows, devices, strict=True)]
+    return [*columns[:3], Column("Device", least=8, sacrifice=4), *columns[3:]], wider
 
 
 def _method(record: dict[str, Any]) -> str:

@@ -14,6 +14,7 @@ from ccinspect.cli.reading import default_filters, open_store
 from ccinspect.control import protocol
 from ccinspect.control.client import ControlClient
 from ccinspect.errors import CcinspectError, DaemonNotRunning
+from ccinspect.identity.devices import Devices
 from ccinspect.store.selection import Selection
 
 if TYPE_CHECKING:
@@ -50,6 +51,14 @@ def list_flows(instance: Instance, chosen: Selection, filters: Sequence[str], as
     _print(instance, values, texts, as_json)
 
 
+def from_device(instance: Instance, device: str | None) -> list[str]:
+    """The jq filters that keep what came from a device (its name or address). Raises DeviceError."""
+    if device is None:
+        return []
+    address = Devices(instance.paths.data_dir).find(device)
+    return [f"map(select(.device == {json_text(address, None)}))"]
+
+
 def _print(instance: Instance, values: list[Any], texts: list[str], as_json: bool) -> None:
     """`texts` are the JSON of `values`, which a pipe that gets JSON does not need."""
     if as_json or not all(_is_flow(value) for value in values):
@@ -65,13 +74,23 @@ def _print(instance: Instance, values: list[Any], texts: list[str], as_json: boo
 
 def _print_table(instance: Instance, records: list[dict[str, Any]]) -> None:
     known = _known(instance, [str(record["id"]) for record in records])
+    devices = _devices(instance, records)
     rows = [flow_table.call_row(record, known.get(str(record["id"]))) for record in records]
     if sys.stdout.isatty() and not any(glance.model or glance.tokens for glance in known.values()):
         # Without a model call in sight its columns would only take room away.
-        write_table(flow_table.COLUMNS, [flow_table.flow_row(record) for record in records])
+        plain = [flow_table.flow_row(record) for record in records]
+        write_table(*flow_table.with_devices(flow_table.COLUMNS, plain, devices))
         return
-    write_table(flow_table.CALL_COLUMNS, rows)
+    write_table(*flow_table.with_devices(flow_table.CALL_COLUMNS, rows, devices))
     write_notes(amounts.legend(table.cell_text(row[_TOKENS]) for row in rows))
+
+
+def _devices(instance: Instance, records: list[dict[str, Any]]) -> list[str]:
+    """What the machine of each record is called; nothing where all are of this one."""
+    if not any(record.get("device") for record in records):
+        return []
+    named = Devices(instance.paths.data_dir)
+    return [named.shown(record.get("device")) for record in records]
 
 
 def _known(instance: Instance, flows: list[str]) -> dict[str, Glance]:

@@ -36,6 +36,7 @@ def list_flows(
     errors: options.Errors = False,
     changed: options.Changed = False,
     limit: options.Limit = None,
+    device: options.Device = None,
     jq: options.Jq = None,
     json: options.Json = False,
 ) -> None:
@@ -51,7 +52,8 @@ def list_flows(
         since=since, until=until, run=run, host=host, path=path, status=status, method=method, type=type,
         errors=errors, changed=changed, limit=limit,
     )  # fmt: skip
-    flows.list_flows(context.obj, chosen, jq or [], json)
+    filters = [*flows.from_device(context.obj, device), *(jq or [])]
+    flows.list_flows(context.obj, chosen, filters, json)
 
 
 def show(

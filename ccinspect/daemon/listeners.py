@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,17 +33,18 @@ class Listeners:
         self._proxyserver = proxyserver
         self._sources = sources
         self._key_dir = key_dir
-        self._running: dict[tuple[str, int], ServerInstance[Any]] = {}
+        self._running: dict[tuple[str, int], list[ServerInstance[Any]]] = {}
 
     @property
     def ports(self) -> list[tuple[str, int]]:
         """Mode and port of every listener that is open."""
         return list(self._running)
 
-    async def open_http(self, port: int, listener: Listener) -> int:
-        """Listen for HTTP on `port` (0: any) and return the port."""
+    async def open_http(self, port: int, listener: Listener, hosts: Sequence[str] = ("127.0.0.1",)) -> int:
+        """Listen for HTTP on `port` (0: any) of these addresses and return the port. Raises ControlError."""
         if port:
-            await self._start(f"regular@127.0.0.1:{port}", ("regular", port), listener)
+            for host in hosts:
+                await self._start(f"regular@{host}:{port}", ("regular", port), listener)
             return port
         try:
             return await self.open_http(claim_port(0, ""), listener)
@@ -75,14 +77,12 @@ class Listeners:
     async def close(self, kind: str, port: int) -> None:
         """Stop one listener; unknown ones are ignored."""
         self._sources.listeners.pop((kind, port), None)
-        instance = self._running.pop((kind, port), None)
-        if instance is None:
-            return
-        servers = list(instance._servers) if isinstance(instance, AsyncioServerInstance) else []
-        await instance.stop()
-        for server in servers:
-            if isinstance(server, mitmproxy_rs.wireguard.WireGuardServer):
-                await server.wait_closed()
+        for instance in self._running.pop((kind, port), []):
+            servers = list(instance._servers) if isinstance(instance, AsyncioServerInstance) else []
+            await instance.stop()
+            for server in servers:
+                if isinstance(server, mitmproxy_rs.wireguard.WireGuardServer):
+                    await server.wait_closed()
 
     async def close_all(self) -> None:
         for kind, port in list(self._running):
@@ -94,9 +94,11 @@ class Listeners:
         try:
             await instance.start()
         except (OSError, ValueError) as error:
-            del self._sources.listeners[key]
-            raise ControlError(f"cannot listen on 127.0.0.1:{key[1]}: {error}", "see `ccinspect status`") from error
-        self._running[key] = instance
+            if key not in self._running:
+                del self._sources.listeners[key]
+            place = mode.rpartition("@")[2]
+            raise ControlError(f"cannot listen on {place}: {error}", "see `ccinspect status`") from error
+        self._running.setdefault(key, []).append(instance)
 
 
 class Tunnel:

@@ -17,7 +17,7 @@ from mitmproxy import http
 from mitmproxy.utils import asyncio_utils
 
 from ccinspect import __version__
-from ccinspect.addons import content_views, fidelity, resending, upstream_proxy
+from ccinspect.addons import content_views, fidelity, gate, resending, upstream_proxy
 from ccinspect.addons.borrowed_addresses import BorrowedAddresses
 from ccinspect.addons.bounded_view import BoundedView
 from ccinspect.addons.changes import Changes
@@ -43,6 +43,7 @@ from ccinspect.daemon import logs, readiness, roots, signals
 from ccinspect.daemon.analyst import AnalystProcess
 from ccinspect.daemon.control_server import ControlServer
 from ccinspect.daemon.events import Events
+from ccinspect.daemon.exposure import is_exposed, listening_hosts
 from ccinspect.daemon.keyless import describe_key
 from ccinspect.daemon.listeners import Listeners
 from ccinspect.daemon.master import build_master
@@ -161,6 +162,7 @@ class Daemon:
         )
         self.egress = self._egress(config)
         self.plan = build_plan(config, self.surroundings, self.egress)
+        self.hosts = listening_hosts(config, self.plan.token)
         self.kept = KeptRules(config.redact)
 
     async def run(self, pipe: ReadyPipe, manager: ServiceManager) -> None:
@@ -187,6 +189,7 @@ class Daemon:
     async def _serve(self, recorder: Recorder, pipe: ReadyPipe, manager: ServiceManager) -> None:
         fidelity.install()
         resending.install()
+        gate.install()
         keylog = self.config.inspector.keylog
         log_tls_keys(KeyLog(self.paths.tls_keylog) if keylog else None)
         borrowed = BorrowedAddresses()
@@ -228,7 +231,9 @@ class Daemon:
             lambda run, text: runs.notify(run, text),
         )
         own = OwnEndpoints(self.sources, self._health, partial(_models, changes), self.notifications.add)
+        door = gate.Gate(self.sources, lambda: changes.plan.token, demands=is_exposed(self.hosts))
         master.insert_addons(
+            door,
             PlainHttp2(),
             McpEndpoint(self.sources, self.mcp.port if self.mcp.enabled else None),
             own,
@@ -269,7 +274,7 @@ class Daemon:
 
         async def status() -> dict[str, Any]:
             hooks = [step.name for plan in changes.plan.pipeline.plans.values() for step in plan.steps]
-            return self._status(listeners, runs, recorder, analyst, master.web_url, hooks)
+            return self._status(listeners, runs, recorder, analyst, master.web_url, hooks, door.refused.total())
 
         async def reload() -> dict[str, Any]:
             nonlocal latest
@@ -351,6 +356,7 @@ class Daemon:
         analyst: AnalystProcess,
         web_url: str,
         hooks: list[str],
+        refused: int,
     ) -> dict[str, Any]:
         open_ports = {port for _, port in listeners.ports}
         return build_status(
@@ -367,15 +373,16 @@ class Daemon:
             export=analyst.export_status(),
             hooks=hooks,
             otel=analyst.otel,
+            refused=refused,
             upstream_proxy=self.proxy.label if self.proxy is not None else None,
             warnings=lasting_warnings(self.config, analyst.otel),
         )
 
     async def _open_listeners(self, listeners: Listeners) -> None:
-        await listeners.open_http(self.ports["reverse"], Listener("reverse"))
-        await listeners.open_http(self.ports["proxy"], Listener("proxy"))
+        await listeners.open_http(self.ports["reverse"], Listener("reverse"), self.hosts)
+        await listeners.open_http(self.ports["proxy"], Listener("proxy"), self.hosts)
         for port, origin in self.target_ports:
-            await listeners.open_http(port, Listener("reverse", target=origin))
+            await listeners.open_http(port, Listener("reverse", target=origin), self.hosts)
 
     def _announce(self, web_url: str) -> None:
         logger.info("ready, pid %d, data in %s", os.getpid(), self.paths.data_dir)

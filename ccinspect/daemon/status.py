@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import time
 from typing import Any
@@ -28,6 +29,7 @@ def build_status(
     hooks: list[str],
     otel: OtelSettings | None,
     upstream_proxy: str | None,
+    refused: int,
     warnings: list[str],
 ) -> dict[str, Any]:
     """The JSON object of `status --json`; `listening` says of each listener whether it is open."""
@@ -42,6 +44,7 @@ def build_status(
         "log": str(paths.log_file),
         "inspector": {"running": listening["web"], "ports": ports, "url": web_url},
         "upstream_proxy": upstream_proxy,
+        "refused": refused,
         "mcp": mcp,
         "version": __version__,
         "pid": os.getpid(),
@@ -63,6 +66,9 @@ def lasting_warnings(config: Config, otel: OtelSettings | None) -> list[str]:
     warnings = []
     if config.store.keep_secrets:
         warnings.append("store.keep_secrets is on: credentials are written to disk in clear")
+    if not ipaddress.ip_address(config.inspector.host).is_loopback:
+        host = config.inspector.host
+        warnings.append(f"inspector.host is {host}: other machines can use the listeners with proxy.token")
     if config.inspector.keylog:
         warnings.append("inspector.keylog is on: keys that decrypt traffic are written to tls.keylog and wg.keylog")
     if config.inspector.mitmproxy.get("ssl_insecure"):

@@ -102,5 +102,7 @@ def test_without_the_setting_nothing_is_logged_whatever_the_shell_says(
         client.request("POST", "/v1/messages", b"{}")
         assert client.getresponse().read()
     assert daemon.wait_for(1)[0]["server_conn"]["tls_version"]
-    assert not (tmp_path / "foreign").exists()
+    # Python opens the file as soon as somebody imports an HTTP client, and writes a comment.
+    foreign = tmp_path / "foreign"
+    assert not foreign.exists() or all(line.startswith("#") for line in foreign.read_text().splitlines())
     assert list(daemon.paths.data_dir.glob("*.keylog*")) == []
