@@ -2,7 +2,7 @@
 
 Whoever puts a span in never waits. A collector that is down, slow or refuses costs what does not fit: the oldest spans
 are dropped and counted. A batch that fails is tried again after a pause that grows; one that fails over and over is
-dropped too, because then it may be the batch that is at fault.
+dropped too, because then it may be the batch that is at fault. One that is refused as such is dropped at once.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
+from ccinspect.telemetry.reasons import is_final
 from ccinspect.telemetry.spans import Span
 
 MOST_BYTES = 64_000_000
@@ -137,7 +138,7 @@ class SpanQueue:
                     self._sending = 0
                     return
                 self._last_error = problem
-            if number == TRIES:
+            if number == TRIES or is_final(problem):
                 break
             self._changed()
             with self._condition:

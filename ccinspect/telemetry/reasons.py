@@ -13,6 +13,7 @@ MOST = 300
 """Characters."""
 UNKNOWN = "the export failed"
 _IN_VAIN = "no answer in time"
+_FINAL = re.compile(r"(400|413|INVALID_ARGUMENT)\b|RESOURCE_EXHAUSTED: .*larger than max")
 
 _LOGGERS = (
     "opentelemetry.exporter.otlp.proto.grpc.exporter",
@@ -37,6 +38,15 @@ def reason_of(line: str) -> str:
         if found := pattern.search(line):
             return ": ".join(part for part in found.groups() if part)[:MOST]
     return _IN_VAIN if "due to timeout" in line else line[:MOST]
+
+
+def is_final(reason: str) -> bool:
+    """Whether the collector will not take the same batch another time either: it is malformed, or too long.
+
+    The protocol calls more answers final; those that a person may mend while spans wait (a missing token, a wrong path)
+    are tried again here.
+    """
+    return _FINAL.match(reason) is not None
 
 
 class Listening(logging.Filter):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from ccinspect.telemetry import queue as queues
-from ccinspect.telemetry.queue import SpanQueue
+from ccinspect.telemetry.queue import QueueState, SpanQueue
 from ccinspect.telemetry.spans import INTERNAL, Place, Span
 
 QUICK = (0.001, 0.002)
@@ -101,6 +101,21 @@ def test_one_that_is_refused_for_ever_is_dropped(collector: Collector) -> None:
     assert queue.close(30)
     assert collector.got == ["span 1"]
     assert (queue.state.exported, queue.state.dropped) == (1, 1)
+
+
+@pytest.mark.parametrize("problem", ["400: Bad Request", "INVALID_ARGUMENT: no", "413: Content Too Large"])
+def test_one_that_will_never_be_taken_is_dropped_at_once(collector: Collector, problem: str) -> None:
+    collector.problem = problem
+    news = threading.Semaphore(0)
+    queue = SpanQueue(collector.send, 10, news.release)
+    queue.put(span(0))
+    collector.open.set()
+    assert news.acquire(timeout=30)
+    assert queue.state == QueueState(dropped=1, failing=True, last_error=problem)
+    collector.problem = None
+    queue.put(span(1))
+    assert queue.close(30)
+    assert collector.got == ["span 1"]
 
 
 def test_the_end_does_not_wait_for_one_that_hangs(collector: Collector) -> None:

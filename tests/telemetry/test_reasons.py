@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from ccinspect.telemetry.reasons import MOST, Listening, reason_of
+from ccinspect.telemetry.reasons import MOST, Listening, is_final, reason_of
 
 POOL = (
     "Transient error HTTPConnectionPool(host='127.0.0.1', port=4318): Max retries exceeded with url: /v1/traces "
@@ -38,6 +38,24 @@ LAST = "Failed to export spans batch due to timeout, max retries or shutdown."
 )
 def test_reasons(line: str, reason: str) -> None:
     assert reason_of(line) == reason
+
+
+@pytest.mark.parametrize(
+    ("reason", "final"),
+    [
+        ("400: Bad Request", True),
+        ("413: Payload Too Large", True),
+        ("INVALID_ARGUMENT: no", True),
+        ("RESOURCE_EXHAUSTED: grpc: received message larger than max (5 vs. 4)", True),
+        ("RESOURCE_EXHAUSTED: slow down", False),
+        ("401: Unauthorized", False),
+        ("404: Not Found", False),
+        ("Connection refused", False),
+        ("no answer in time", False),
+    ],
+)
+def test_what_is_final(reason: str, final: bool) -> None:
+    assert is_final(reason) is final
 
 
 def test_the_last_line_does_not_hide_what_went_wrong_and_metrics_are_not_listened_to() -> None:
