@@ -8,11 +8,16 @@ from pathlib import Path
 
 import pytest
 import yaml
+from mitmproxy.certs import CertStore
 
 from ccinspect.cli import mcp_install, uninstall
 from ccinspect.cli.app import run_app
 from ccinspect.cli.instance import Instance
+from ccinspect.errors import SetupError
 from ccinspect.paths import resolve_paths
+from ccinspect.setup import authority
+from ccinspect.setup.system_store import LAYOUTS, SystemStore
+from tests.setup.test_authority import fake_root
 from tests.support.daemon import clean_environment
 
 
@@ -121,3 +126,32 @@ def test_where_something_cannot_be_undone_nothing_is_purged(
     said = capsys.readouterr().err
     assert "nothing was purged" in said
     assert "Permission denied" in said
+
+
+def test_our_authority_leaves_the_machines_trust_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Closed(SystemStore):
+        """As root's is to anybody else."""
+
+        def writable(self) -> bool:
+            return False
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    instance = Instance(tmp_path / "instance")
+    instance.paths.ca_dir.mkdir(parents=True)
+    CertStore.from_store(instance.paths.ca_dir, "mitmproxy", 2048)
+    ours = authority.load(instance.paths.ca_cert)
+    store = SystemStore.find(fake_root(tmp_path / "root", LAYOUTS[0]))
+    closed = Closed(store.layout, store.root)
+    monkeypatch.setattr(uninstall.SystemStore, "find", lambda: closed)
+    assert list(uninstall._trust(instance)) == []
+    store.install(ours)
+    (step,) = uninstall._trust(instance)
+    with pytest.raises(SetupError) as caught:
+        step.act()
+    assert f"sudo rm {store.file(ours)}" in caught.value.hint
+    assert store.trusts(ours)
+    monkeypatch.setattr(uninstall.SystemStore, "find", lambda: store)
+    (step,) = uninstall._trust(instance)
+    step.act()
+    assert not store.trusts(ours)
+    assert list(uninstall._trust(instance)) == []

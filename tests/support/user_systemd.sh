@@ -50,7 +50,7 @@ as_user SYSTEMD_UNIT_PATH="$home/.config/systemd/user:$units" /usr/lib/systemd/s
 tries=0
 until as_user systemctl --user is-system-running >/dev/null 2>&1; do
     tries=$((tries + 1))
-    if [ "$tries" = 100 ] || ! kill -0 $! 2>/dev/null; then
+    if [ "$tries" = 300 ] || ! kill -0 $! 2>/dev/null; then
         cat /run/manager.log >&2
         exit 97
     fi
