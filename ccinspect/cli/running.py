@@ -6,7 +6,7 @@ import json
 import os
 import pwd
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +137,7 @@ def _run_command(
     from ccinspect.jail.supervisor import run_jailed, run_plain
 
     command = list(options.command)
+    environ = _without_ours(environ, answer["own_ports"])
     inner = {name: value for name, value in environ.items() if name not in MCP_VARIABLES}
     inner |= {RUN_ID_ENV: str(answer["run_id"]), **_mcp_environment(answer.get("mcp"))}
     if options.mode == "inspect":
@@ -160,6 +161,16 @@ def _mcp_environment(told: dict[str, Any] | None) -> dict[str, str]:
     server = {"type": "http", "url": told["url"], "headers": {"Authorization": f"Bearer ${{{MCP_TOKEN}}}"}}
     config = json.dumps({"mcpServers": {"ccinspect": server}})
     return {MCP_URL: told["url"], MCP_TOKEN: told["token"], MCP_CONFIG: config}
+
+
+def _without_ours(environ: Mapping[str, str], ports: Sequence[int]) -> dict[str, str]:
+    """The environment without base URLs that lead to the daemon (`ccinspect env`): the run has a way of its own."""
+    ours = {f"http://{host}:{port}" for host in ("127.0.0.1", "localhost") for port in ports}
+    return {
+        name: value
+        for name, value in environ.items()
+        if name not in BASE_URL_VARIABLES or value.rstrip("/").removesuffix("/v1") not in ours
+    }
 
 
 def _without_keys(provider: str, told: dict[str, Any], environ: Mapping[str, str]) -> dict[str, str]:

@@ -35,7 +35,8 @@ def base_url_environment(
     """Build the variables of a run, and the upstream behind each key.
 
     Only the origin of a base URL is replaced by ours; its path stays, because tools append to it in different ways.
-    Raises RunError when a URL the user had set cannot be understood.
+    One that leads to ourselves (`ccinspect env`) is as good as none. Raises RunError when a URL the user had set cannot
+    be understood.
     """
     environment: dict[str, str] = {}
     upstreams: dict[str, Origin] = {}
@@ -43,6 +44,8 @@ def base_url_environment(
         url = already_set.get(base.variable) or base.default
         url = url if "://" in url else f"http://{url}"
         try:
+            if _is_ours(Origin.parse(url), reverse_port):
+                url = base.default
             upstreams[base.key] = _origin(base, url)
             path = urlsplit(url).path.rstrip("/")
         except ValueError as error:
@@ -51,6 +54,10 @@ def base_url_environment(
             ) from error
         environment[base.variable] = f"http://127.0.0.1:{reverse_port}/r/{run}/{base.key}{path}"
     return environment, upstreams
+
+
+def _is_ours(origin: Origin, reverse_port: int) -> bool:
+    return origin.host in ("127.0.0.1", "localhost") and origin.port == reverse_port
 
 
 def _origin(base: BaseUrl, url: str) -> Origin:

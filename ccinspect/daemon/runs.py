@@ -98,6 +98,7 @@ class Runs:
             "run_id": run_id,
             "ca_cert": str(self._paths.ca_cert),
             "host_bundle": str(self._system_bundle),
+            "own_ports": sorted(self._own_ports.values()),
         }
         keyless = params.get("keyless")
         if keyless is not None:

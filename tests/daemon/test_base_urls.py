@@ -43,6 +43,11 @@ def test_a_base_url_of_the_users_own_becomes_the_upstream(
     assert environment[variable] == f"http://127.0.0.1:4000/r/abc/{key}{path}"
 
 
+@pytest.mark.parametrize("value", ["http://127.0.0.1:4000/v1", "http://localhost:4000"])
+def test_a_base_url_that_leads_to_ourselves_is_as_good_as_none(value: str) -> None:
+    assert base_url_environment("abc", 4000, {"OPENAI_BASE_URL": value}) == base_url_environment("abc", 4000, {})
+
+
 @pytest.mark.parametrize("value", ["ftp://x", "http://", "http://host:notaport/"])
 def test_a_base_url_that_makes_no_sense_is_named(value: str) -> None:
     with pytest.raises(RunError, match="OPENAI_BASE_URL"):

@@ -116,6 +116,16 @@ def test_a_run_says_that_the_agent_was_set_up_for_another_way(home: Home) -> Non
     assert home.ours("run", "--", "claude", "x").stderr == ""
 
 
+@pytest.mark.parametrize("mode", ["--proxy", pytest.param("--inspect", marks=pytest.mark.jail)])
+def test_a_run_has_a_way_of_its_own_whatever_env_has_set(home: Home, daemon: Daemon, mode: str) -> None:
+    ours = f"http://127.0.0.1:{daemon.ports['reverse']}"
+    environ = {"ANTHROPIC_BASE_URL": ours, "OPENAI_BASE_URL": f"{ours}/v1", "OLLAMA_HOST": "http://gpu:11434"}
+    done = daemon.run("run", mode, "--", "env", env=environ)
+    assert done.returncode == 0, done.stderr
+    assert ours not in done.stdout
+    assert "OLLAMA_HOST=http://gpu:11434" in done.stdout
+
+
 def test_damaged_markers_are_left_alone(home: Home) -> None:
     start = home.directory / ".bashrc"
     start.write_text(f"a=1\n{fences.BEGIN}\n")
