@@ -82,9 +82,11 @@ class Gate:
         raise exceptions.AddonHalt
 
     def _takes_token(self, captured: http.HTTPFlow, *, proxy_only: bool = False) -> bool:
-        request = captured.request
+        token, request = self._token(), captured.request
+        if token is None:
+            return False
         headers = Headers(request.headers.fields)
-        path = takes_token(self._token(), headers, request.path, proxy_only=proxy_only)
+        path = takes_token(token, headers, request.path, proxy_only=proxy_only)
         if path is None:
             return False
         if path != request.path:

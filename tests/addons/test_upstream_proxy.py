@@ -31,6 +31,7 @@ from ccinspect.outward.proxy import UpstreamProxy
 from ccinspect.outward.settings import UpstreamProxySettings
 from tests.support.corporate import PASSWORD, USER, Proxy, tinyproxy
 from tests.support.daemon import Daemon, settings_for
+from tests.support.http2 import Server
 
 ONLY_THERE = "models.corp.test"
 """A name that nobody but the proxy can resolve."""
@@ -41,7 +42,15 @@ HEADERS = {"content-type": "application/json", "x-api-key": "sk-test", "anthropi
 class Corporate:
     """A daemon behind a proxy, and the provider at the other end."""
 
-    def __init__(self, daemon: Daemon, provider: Provider, proxy: Proxy, opaque: int = 0, upgrades: int = 0) -> None:
+    def __init__(
+        self,
+        daemon: Daemon,
+        provider: Provider,
+        proxy: Proxy,
+        opaque: int = 0,
+        upgrades: int = 0,
+        http2: Server | None = None,
+    ) -> None:
         self.daemon = daemon
         self.provider = provider
         self.proxy = proxy
@@ -49,6 +58,7 @@ class Corporate:
         """A TLS port of the provider that is passed through without decryption."""
         self.upgrades = upgrades
         """A plain one that the proxy opens tunnels to."""
+        self.http2 = http2
 
     def post(self, path: str = "/v1/messages", **headers: str) -> tuple[int, bytes]:
         """Ask the reverse listener."""
@@ -120,7 +130,8 @@ def corporate(tmp_path_factory: pytest.TempPathFactory, echo: int) -> Iterator[C
         provider = stack.enter_context(Provider([*HOSTS, ONLY_THERE]))
         opaque = provider.listen(provider.authority.server_context([ONLY_THERE]))
         upgrades = provider.listen(None)
-        allowed = [provider.https_port, opaque, upgrades, echo]
+        http2 = stack.enter_context(Server(provider.authority, [ONLY_THERE]))
+        allowed = [provider.https_port, opaque, upgrades, http2.port, echo]
         proxy = stack.enter_context(tinyproxy({ONLY_THERE: "127.0.0.1"}, allowed, login=True))
         daemon = behind(
             stack,
@@ -131,7 +142,7 @@ def corporate(tmp_path_factory: pytest.TempPathFactory, echo: int) -> Iterator[C
             auth={"file": str(directory / "login")},
             exceptions="direct.test, 203.0.113.0/24",
         )
-        yield Corporate(daemon, provider, proxy, opaque, upgrades)
+        yield Corporate(daemon, provider, proxy, opaque, upgrades, http2)
         print(daemon.log())
 
 
@@ -171,6 +182,19 @@ def test_plain_http_is_asked_of_the_proxy_itself(corporate: Corporate) -> None:
     names = [name for name, _ in flow["request"]["headers"]]
     assert "proxy-authorization" not in [name.lower() for name in names]
     assert flow["server_conn"]["via"]
+
+
+def test_http2_travels_in_a_tunnel(corporate: Corporate) -> None:
+    assert corporate.http2 is not None
+    url = f"https://{ONLY_THERE}:{corporate.http2.port}/v1/messages?way=http2"
+    through = f"http://127.0.0.1:{corporate.daemon.ports['proxy']}"
+    options = ["--cacert", str(corporate.daemon.paths.ca_cert), "-w", "%{http_version} %{http_code}", "--data", "x"]
+    told = corporate.daemon.execute(["curl", "-s", "--http2", "-x", through, *options, url])
+    assert told == "2 200"
+    assert corporate.http2.wait_for(1)[0].body == b"x"
+    flow = corporate.flow("/v1/messages?way=http2")
+    assert flow["server_conn"]["via"]
+    assert flow["server_conn"]["alpn"] == "h2"
 
 
 def test_a_change_of_protocol_gets_a_tunnel_also_without_tls(corporate: Corporate) -> None:
