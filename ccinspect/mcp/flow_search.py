@@ -108,7 +108,7 @@ def _page(captured: Captured, records: list[JsonObject], total: int, limit: int)
 
 def _filtered(captured: Captured, store: StoreReader, selection: Selection, asked: SearchFlows) -> Answer:
     texts = store.select_text(replace(selection, limit=JQ_FLOWS))
-    values = apply([asked.jq or "."], texts, _JQ_SECONDS)
+    values = apply([asked.jq or "."], texts, _JQ_SECONDS, confined=True)
     notes: tuple[str, ...] = ()
     if len(texts) == JQ_FLOWS:
         notes = (f"the filter saw the newest {JQ_FLOWS:,} selected flows only: select with since, host, run, ...",)

@@ -1,8 +1,9 @@
 """The process in which jq runs: jq can loop or grow without end, and inside of ours nothing could stop it.
 
-Started by `jqfilter`. First line on stdin: {"filters": [...], "seconds": N, "memory": BYTES}. Then, for each request, a
-line with a number of bytes and so many bytes of JSON. Each is answered, and so are the filters themselves, by one line
-{"ok": N} with N bytes of JSON behind it, or {"problem": "syntax" | "shape" | "failure", "filter": I, "detail": TEXT}.
+Started by `jqfilter`. First line on stdin: {"filters": [...], "seconds": N, "memory": BYTES, "confined": BOOL}.
+Then, for each request, a line with a number of bytes and so many bytes of JSON. Each is answered, and so are the
+filters themselves, by one line {"ok": N} with N bytes of JSON behind it, or {"problem": "syntax" | "shape" | "failure",
+"filter": I, "detail": TEXT}.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import math
 import resource
 import signal
 import sys
+import time
 from typing import Any, BinaryIO
 
 import jq
@@ -79,6 +81,10 @@ def main() -> int:
     source, out = sys.stdin.buffer, sys.stdout.buffer
     setup = json.loads(source.readline())
     _bound(setup, 0)
+    if setup["confined"]:
+        # The time zone is read while files still can be.
+        time.localtime()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
     try:
         program = compile_all(setup["filters"])
     except ValueError as error:

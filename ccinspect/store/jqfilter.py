@@ -32,8 +32,14 @@ class Filters:
     Raises FilterError when one does not compile.
     """
 
-    def __init__(self, filters: Sequence[str], seconds: float = SECONDS, memory: int = MEMORY) -> None:
-        """`seconds`: how long one application may take; `memory`: bytes that it may need, more for large input."""
+    def __init__(
+        self, filters: Sequence[str], seconds: float = SECONDS, memory: int = MEMORY, *, confined: bool = False
+    ) -> None:
+        """`seconds`: how long one application may take; `memory`: bytes that it may need, more for large input.
+
+        `confined`: the filters are not the user's own. They see no environment (`$ENV`) and can open no file
+        (`import ... {search: "/"}`).
+        """
         self._filters = list(filters)
         self._seconds = seconds
         self._process = subprocess.Popen(
@@ -41,9 +47,10 @@ class Filters:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            env={} if confined else None,
         )
         try:
-            setup = {"filters": self._filters, "seconds": seconds, "memory": memory}
+            setup = {"filters": self._filters, "seconds": seconds, "memory": memory, "confined": confined}
             self._ask(json.dumps(setup).encode() + b"\n")
         except BaseException:
             self.close()
@@ -122,11 +129,13 @@ class Filters:
         return FilterError(f"the jq filter `{text}` failed: {detail}", hint)
 
 
-def apply(filters: Sequence[str], texts: Iterable[str], seconds: float = SECONDS) -> list[Any]:
-    """Apply filters once to an array whose elements are given as JSON texts. Raises FilterError."""
+def apply(
+    filters: Sequence[str], texts: Iterable[str], seconds: float = SECONDS, *, confined: bool = False
+) -> list[Any]:
+    """Apply filters once to an array whose elements are given as JSON texts; see `Filters`. Raises FilterError."""
     if not filters:
         return [json.loads(text) for text in texts]
-    with Filters(filters, seconds) as chain:
+    with Filters(filters, seconds, confined=confined) as chain:
         return chain.apply(texts)
 
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -122,3 +123,34 @@ except KeyboardInterrupt:
             assert select.select([handle], [], [], 10.0)[0]
         finally:
             os.close(handle)
+
+
+def test_filters_of_strangers_see_neither_environment_nor_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("API_KEY", "leaked")
+    (tmp_path / "keys.json").write_text('["leaked"]')
+    (tmp_path / "code.jq").write_text('def found: "leaked";')
+    (tmp_path / ".jq").write_text('def home: "leaked";')
+    monkeypatch.setenv("HOME", str(tmp_path))
+    place = json.dumps({"search": str(tmp_path)})
+    own = ("[$ENV]", "[env]", "[$ENV.API_KEY]", "[home]")
+    for text in own:
+        assert "leaked" in json.dumps(apply([text], ["{}"]))
+    modules = (
+        f'import "keys" as $keys {place}; [$keys]',
+        f'import "code" as code {place}; [code::found]',
+        f'include "code" {place}; [found]',
+    )
+    for text in (*own, *modules):
+        try:
+            answer = json.dumps(apply([text], ["{}"], confined=True))
+        except FilterError as error:
+            answer = error.message.removeprefix(text)
+        assert '"leaked"' not in answer
+
+
+def test_confined_filters_work_as_others(tmp_path: Path) -> None:
+    text = 'map(select(.a | test("^x"))) | map(.at = (0 | localtime | mktime)) | [.[] | @base64 "\\(.a)"]'
+    texts = ['{"a": "xyz"}', '{"a": "abc"}']
+    assert apply([text], texts, confined=True) == apply([text], texts) == ["eHl6"]
