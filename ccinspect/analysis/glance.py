@@ -95,10 +95,11 @@ def _categories(db: sqlite3.Connection, call: str) -> dict[str, int]:
 def behind(store_dir: Path) -> int:
     """How many flows that may be model calls have ended and were not analysed yet. Raises StoreUnavailable."""
     with _reading(store_dir) as db:
+        # CROSS: else SQLite may go through all flows to find the few that wait.
         row = db.execute(
             "SELECT (SELECT count(*) FROM flows WHERE type = 'http' AND state != 'started' "
             "AND (method = 'POST' OR status = 101) AND id > coalesce((SELECT max(progress.flow) FROM progress), 0)), "
-            "(SELECT count(*) FROM waiting JOIN flows ON flows.uuid = waiting.uuid WHERE state != 'started')"
+            "(SELECT count(*) FROM waiting CROSS JOIN flows ON flows.uuid = waiting.uuid WHERE state != 'started')"
         ).fetchone()
     return int(row[0]) + int(row[1])
 

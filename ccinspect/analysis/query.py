@@ -170,6 +170,19 @@ class Analysis:
         with self._reading():
             return trees.list_conversations(self._db, self._where(selection, session), all_kinds, limit)
 
+    def conversations_page(
+        self, selection: Selection, offset: int, limit: int, *, session: str | None = None, all_kinds: bool = False
+    ) -> tuple[list[ConversationSummary], int]:
+        """`limit` of the same from `offset` on, the newest first; and how many there are in all."""
+        with self._reading():
+            idents = trees.listed(self._db, self._where(selection, session), all_kinds)
+            return trees.summaries(self._db, idents[offset : offset + limit]), len(idents)
+
+    def providers(self, selection: Selection, *, session: str | None = None) -> dict[str, set[str]]:
+        """Who answered for each model, empty where its name is not known."""
+        with self._reading():
+            return reports.providers_by_model(self._db, self._where(selection, session))
+
     def conversation(self, ident: str) -> ConversationTree:
         """The conversation that a call belongs to (or that has this id), with all that came from it."""
         with self._reading():

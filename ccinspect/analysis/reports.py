@@ -95,6 +95,16 @@ def _spend(key: str, row: Sequence[Any]) -> Spend:
     )
 
 
+def providers_by_model(db: sqlite3.Connection, where: Where) -> dict[str, set[str]]:
+    """The providers that calls of each model went to."""
+    found: dict[str, set[str]] = {}
+    for model, provider in db.execute(
+        f"SELECT DISTINCT {KEYS['model']}, provider FROM calls WHERE {where.clause}", where.values
+    ):
+        found.setdefault(model, set()).add(provider)
+    return found
+
+
 def _heaviest(row: Spend) -> tuple[Decimal, int, str]:
     return -(row.dollars or Decimal(0)), -row.counts.total, row.key
 

@@ -19,26 +19,40 @@ MAX_CALLS = 20_000
 """Calls of one tree."""
 
 _AT_ONCE = 500
+_APART = "('side_call', 'sub_agent')"
 
 
 def list_conversations(
     db: sqlite3.Connection, where: Where, all_kinds: bool, limit: int | None = None
 ) -> list[ConversationSummary]:
     """Conversations with a call in `where`, or the newest `limit` of them, the newest last."""
+    found = summaries(db, listed(db, where, all_kinds)[:limit])
+    return sorted(found, key=lambda one: (one.ended_at, one.id))
+
+
+def listed(db: sqlite3.Connection, where: Where, all_kinds: bool) -> list[str]:
+    """Ids of the conversations with a call in `where`, the newest first; side calls and sub-agents only with
+    `all_kinds`."""
+    # Which kind one is says its first call; one whose beginning was removed is listed.
+    kind = (
+        "" if all_kinds else f"HAVING coalesce(max(CASE WHEN id = conversation THEN relation END), '') NOT IN {_APART}"
+    )
     rows = db.execute(
         f"SELECT conversation FROM calls WHERE conversation IN (SELECT conversation FROM calls WHERE {where.clause}) "
-        "GROUP BY conversation ORDER BY max(started_at + coalesce(duration, 0)) DESC, conversation DESC",
+        f"GROUP BY conversation {kind} ORDER BY max(started_at + coalesce(duration, 0)) DESC, conversation DESC",
         where.values,
     )
-    found: list[ConversationSummary] = []
-    # Whether one is to be listed tells its first call, so that it cannot be said beforehand how many are to be read.
-    for ids in _batches([row[0] for row in rows]):
-        calls, children = _calls_of(db, ids), _children_count(db, ids)
-        some = [_summary(ident, calls[ident], children[ident]) for ident in ids if ident in calls]
-        found += [one for one in some if all_kinds or one.relation not in ("side_call", "sub_agent")]
-        if limit is not None and len(found) >= limit:
-            break
-    return sorted(found, key=lambda one: (one.ended_at, one.id))[-limit if limit else 0 :]
+    return [row[0] for row in rows]
+
+
+def summaries(db: sqlite3.Connection, idents: Sequence[str]) -> list[ConversationSummary]:
+    """What these conversations came to, in this order; those that are gone are left out."""
+    calls: dict[str, list[Call]] = {}
+    children: Counter[str] = Counter()
+    for batch in _batches(idents):
+        calls |= _calls_of(db, batch)
+        children |= _children_count(db, batch)
+    return [_summary(ident, calls[ident], children[ident]) for ident in idents if ident in calls]
 
 
 def load_tree(db: sqlite3.Connection, conversation: str, title: Callable[[str], str | None]) -> ConversationTree | None:

@@ -16,7 +16,7 @@ from ccinspect.analysis.results import (
     Spend,
     ToolSpend,
 )
-from ccinspect.mcp.answers import Answer, JsonObject, heaviest, known, moment, page, plain, short
+from ccinspect.mcp.answers import Answer, JsonObject, fitting, heaviest, known, moment, page, plain, short
 from ccinspect.mcp.captured import Captured
 from ccinspect.mcp.flow_content import Flow
 from ccinspect.mcp.masking import masked
@@ -132,8 +132,12 @@ def conversations(captured: Captured, asked: Conversations) -> Answer:
             title = None if tree.title is None else masked(short(tree.title, 200))
             head = known(conversation=_summary(tree.summary), title=title)
             return Answer(head | answer.content, answer.total, answer.truncated, answer.next)
-        found = analysis.conversations(asked.selection(captured), session=asked.session, all_kinds=asked.all_kinds)
-    return page("conversations", found[::-1], asked.offset, asked.limit, _summary)
+        found, total = analysis.conversations_page(
+            asked.selection(captured), asked.offset, asked.limit, session=asked.session, all_kinds=asked.all_kinds
+        )
+    chosen = fitting([_summary(one) for one in found])
+    end = asked.offset + len(chosen)
+    return Answer({"conversations": chosen}, total, end < total, {"offset": end} if end < total else None)
 
 
 _BY = Literal["model", "provider", "agent", "project", "run", "day", "hour", "session", "tool", "mcp-server", "host"]
@@ -162,11 +166,8 @@ def list_models(captured: Captured, asked: ListModels) -> Answer:
     """The models that were called, each with its provider, calls and cost; most spent first."""
     with captured.analysis() as analysis:
         selection = asked.selection(captured)
-        calls = analysis.calls(selection, session=asked.session)
+        providers = analysis.providers(selection, session=asked.session)
         rows = analysis.report("model", selection, session=asked.session).rows
-    providers: dict[str, set[str]] = {}
-    for call in calls:
-        providers.setdefault(call.model or "", set()).add(call.provider)
 
     def line(row: Spend) -> JsonObject:
         return known(model=row.key, providers=sorted(providers.get(row.key, set())), calls=row.calls) | known(
