@@ -136,7 +136,7 @@ PARTS: dict[str, Callable[[Path], list[Row]]] = {
     "endings": left_behind,
 }
 # Measured by scripts of their own, whose last lines are rows of the same table.
-SCRIPTS = ("jail_start", "store", "analysis", "changes", "otel")
+SCRIPTS = ("jail_start", "store", "analysis", "changes", "otel", "mcp")
 
 
 def main() -> int:
