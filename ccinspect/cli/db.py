@@ -78,7 +78,9 @@ def back_up(instance: Instance, target: Path | None, with_analysis: bool) -> bac
     """Copy everything to one file; also while the daemon runs. Raises BackupError, StoreUnavailable."""
     # A newer one is refused here: nobody could restore what this program made of it.
     upgrade.is_older(instance.paths.store_dir)
-    chosen = target or Path(time.strftime("ccinspect-%Y%m%d-%H%M%S.db"))
+    chosen = target or Path()
+    if chosen.is_dir():
+        chosen /= time.strftime("ccinspect-%Y%m%d-%H%M%S.db")
     with contextlib.suppress(CcinspectError), ControlClient.connect(instance.paths.control_socket) as client:
         client.call(protocol.FLUSH)
     databases = _DATABASES if with_analysis else (sessions.DATABASE,)

@@ -34,7 +34,8 @@ def stats(context: typer.Context, json: Json = False) -> None:
 def backup(
     context: typer.Context,
     file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="By default ccinspect-DATE-TIME.db in this directory.")
+        Path | None,
+        typer.Argument(metavar="[FILE]", help="Or a directory, by default this one, for ccinspect-DATE-TIME.db."),
     ] = None,
     analysis: Annotated[
         bool,

@@ -74,6 +74,10 @@ def _systemd() -> Check:
         return Check("systemd", "warn", error.message, error.hint)
     if not found.installed:
         return Check("systemd", "absent", "here; the service is not installed (ccinspect service install)")
+    program = service.started_program()
+    if program is not None and not os.access(program, os.X_OK):
+        detail = f"the service starts {program}, which is not there any more"
+        return Check("systemd", "fail", detail, "write its unit anew: ccinspect service install")
     if not found.active and found.result not in ("", "success"):
         return Check("systemd", "fail", f"the service failed: {found.result}", "see why: ccinspect service logs")
     return Check("systemd", "ok", f"the service is {found.state}" + ("" if found.enabled else ", and not enabled"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -159,16 +160,31 @@ def show_journal(follow: bool, lines: int) -> int:
     return subprocess.run(command, check=False).returncode
 
 
+def started_program() -> Path | None:
+    """The program that the installed unit starts; None where there is no unit, or none that we wrote."""
+    try:
+        first = next(iter(shlex.split(_start_line().removeprefix("ExecStart="))), "")
+    except ValueError:
+        return None
+    return Path(first.replace("%%", "%").replace("$$", "$")) if first.startswith("/") else None
+
+
 def serves(instance: Instance) -> bool:
     """Whether the unit that is installed is for this instance."""
-    try:
-        text = unit_file().read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
+    starts = _start_line()
+    if not starts:
         return False
-    starts = next((line for line in text.splitlines() if line.startswith("ExecStart=")), "")
     if instance.config_option is None and not os.environ.get("CCINSPECT_CONFIG_DIR"):
         return "--config" not in starts
     return f"--config {quoted_argument(str(instance.paths.config_dir))} " in starts
+
+
+def _start_line() -> str:
+    try:
+        text = unit_file().read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""
+    return next((line for line in text.splitlines() if line.startswith("ExecStart=")), "")
 
 
 def runs_as_service(instance: Instance) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from pathlib import Path
 
@@ -65,7 +66,9 @@ def test_backup_restore_and_reset(place: Place, instance: Instance, tmp_path: Pa
     assert flows(place) == 1
     assert [one["name"] for one in place.json("session", "list")] == ["kept"]
     db.restore(instance, target, force=True)
-    assert db.back_up(instance, tmp_path / "smaller.db", False).files == ("fingerprint.key", "sessions.db")
+    smaller = db.back_up(instance, tmp_path, False)
+    assert smaller.files == ("fingerprint.key", "sessions.db")
+    assert re.fullmatch(r"ccinspect-\d{8}-\d{6}\.db", Path(smaller.path).name)
 
 
 @pytest.mark.parametrize("words", [b"hello", b""])

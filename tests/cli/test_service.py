@@ -70,6 +70,9 @@ def test_the_unit_names_this_program_and_this_instance(tmp_path: Path, monkeypat
     assert not service.serves(Instance(tmp_path))
     service.unit_file().parent.mkdir(parents=True)
     service.unit_file().write_text(text)
+    program = service.started_program()
+    assert program is not None
+    assert os.access(program, os.X_OK)
     monkeypatch.delenv("CCINSPECT_CONFIG_DIR", raising=False)
     assert (service.serves(Instance(tmp_path)), service.serves(Instance())) == (True, False)
     assert "--config" not in unit_text(["ccinspect"])
