@@ -85,7 +85,7 @@ _CONFIGURATION_TAIL = """\
 | `CCINSPECT_RUN_ID` | set inside of a run: its id |
 | `CCINSPECT_MCP_URL`, `CCINSPECT_MCP_TOKEN`, `CCINSPECT_MCP_CONFIG` | set inside of a run with `--mcp`: see [mcp.md](mcp.md) |
 | `NO_COLOR`, `PAGER` | no colours; the pager of `flows show` (`cat` for none) |
-"""
+"""  # noqa: E501
 
 
 def configuration_page() -> str:
