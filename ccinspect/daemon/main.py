@@ -26,6 +26,7 @@ from ccinspect.addons.connect_to import ConnectTo, Target, is_own_address, parse
 from ccinspect.addons.egress import EgressGuard
 from ccinspect.addons.inspector import Inspector
 from ccinspect.addons.keylog import KeyLog, forget_foreign_logs, log_tls_keys
+from ccinspect.addons.loops import LoopGuard
 from ccinspect.addons.mcp_endpoint import McpEndpoint
 from ccinspect.addons.outgoing import FactFinder
 from ccinspect.addons.own_endpoints import OwnEndpoints
@@ -235,6 +236,7 @@ class Daemon:
         master.insert_addons(
             door,
             PlainHttp2(),
+            LoopGuard(),
             McpEndpoint(self.sources, self.mcp.port if self.mcp.enabled else None),
             own,
             ReverseRouting(self.sources),
