@@ -50,7 +50,7 @@ def _end(address: tuple[str, int] | tuple[str, int, int, int]) -> tuple[str, int
 
 
 _ERROR = {
-    "message": "this request leads back to ccinspect again and again; name a place that is not one of its own listeners",
+    "message": "this request leads back to ccinspect again and again; name a place that is none of its listeners",
     "type": "invalid_request_error",
     "code": "loop_detected",
 }
