@@ -265,6 +265,9 @@ class Analyst:
         self._rows.party(flow.uuid, None, None)
 
     def _undo(self) -> None:
+        if not self._db.in_transaction:
+            # SQLite had no memory left and took the whole transaction back: nothing can be trusted to work here now.
+            raise MemoryError
         self._db.execute("ROLLBACK TO flow")
         self._forget()
 
