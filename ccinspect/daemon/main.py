@@ -203,6 +203,7 @@ class Daemon:
             partial(read_spent, self.paths.store_dir),
             # Made below; nothing is spent before.
             lambda run, text: runs.notify(run, text),
+            lambda run, text: runs.ask(run, text),
         )
         own = OwnEndpoints(self.sources, self._health, partial(_models, changes), self.notifications.add)
         master.insert_addons(
