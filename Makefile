@@ -1,7 +1,7 @@
 # `make demo` and `make test` are all a newcomer needs: each sets up what is missing first.
 PYTHON := .venv/bin/python
 # Most tests wait for processes of their own, so that three at once keep two cores busy.
-PYTEST_ARGS ?= --numprocesses 3 --dist loadfile
+PYTEST_ARGS ?= --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup demo test test-long test-vm lint bench docs
 

@@ -17,6 +17,17 @@ StartDaemon = Callable[..., Daemon]
 # Whoever runs the tests in the background of a script has Ctrl-C ignored, and so would everything that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Their files take longest. Begun first, none of them is left for one process alone at the end.
+_FIRST = ("agents", "demo", "store", "analysis", "cli", "jail", "daemon", "addons")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def rank(item: pytest.Item) -> int:
+        room = item.path.parent.name
+        return _FIRST.index(room) if room in _FIRST else len(_FIRST)
+
+    items.sort(key=rank)
+
 
 @pytest.fixture
 def provider() -> Iterator[Provider]:

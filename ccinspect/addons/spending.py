@@ -12,7 +12,7 @@ from mitmproxy import http
 from ccinspect.addons.egress import POLICY
 from ccinspect.addons.outgoing import FactFinder
 from ccinspect.pipeline.message import Facts
-from ccinspect.policy.budgets import Ledger, Scope, Spent
+from ccinspect.policy.budgets import Judgement, Ledger, Scope, Spent
 from ccinspect.transform.answers import denied
 
 logger = logging.getLogger("ccinspect.budgets")
@@ -34,10 +34,13 @@ class Spending:
         settle: Callable[[float], Awaitable[object]],
         read: Callable[[Scope], Spent],
         tell: Callable[[str | None, str], None],
+        ask: Callable[[str | None, str], Awaitable[bool | None]],
     ) -> None:
         """`settle` waits, so many seconds at most, until what has ended is analysed; `read` says what it came to;
-        `tell` says a line to whoever started a run (None: nobody did)."""
+        `tell` says a line to whoever started a run (None: nobody did), `ask` asks them; None: nobody answers."""
         self._tell = tell
+        self._ask = ask
+        self._questions: dict[tuple[Scope, str | None], asyncio.Task[bool]] = {}
         self.facts = facts
         self.ledger = ledger
         self._settle = settle
@@ -59,6 +62,9 @@ class Spending:
         for scope in scopes:
             self.ledger.restore(scope, await asyncio.to_thread(self._read, scope))
         judgement = self.ledger.judge(facts, now, facts.run_name)
+        while judgement.on_exceed == "ask" and await self._is_agreed(judgement, facts.run):
+            captured.metadata[POLICY] = {**judgement.as_record(), "kind": "agreed"}
+            judgement = self.ledger.judge(facts, now, facts.run_name)
         if judgement.kind == "ok":
             return
         captured.metadata[POLICY] = judgement.as_record()
@@ -70,3 +76,25 @@ class Spending:
             self._tell(facts.run, f"{judgement.message}; further model calls are refused")
         answer = denied(facts.dialect, 429, f"ccinspect: {judgement.message}")
         captured.response = http.Response.make(answer.status, answer.body, http.Headers(answer.headers.fields))
+
+    async def _is_agreed(self, judgement: Judgement, run: str | None) -> bool:
+        """Whether somebody agrees to spend the same again. Calls that come meanwhile wait for the same answer."""
+        scope = judgement.scope
+        if scope is None or self.ledger.is_declined(scope, run):
+            return False
+        question = self._questions.get((scope, run))
+        if question is None:
+            question = asyncio.create_task(self._question(scope, run, judgement.message))
+            self._questions[scope, run] = question
+            question.add_done_callback(lambda _: self._questions.pop((scope, run), None))
+        # A client that hangs up must not take the question away from the others.
+        return await asyncio.shield(question)
+
+    async def _question(self, scope: Scope, run: str | None, message: str) -> bool:
+        agreed = await self._ask(run, f"{message}. Spend the same again?")
+        if agreed:
+            logger.info("%s; it may be spent again", message)
+            self.ledger.spend_again(scope)
+        elif agreed is False:
+            self.ledger.decline(scope, run)
+        return bool(agreed)

@@ -279,6 +279,9 @@ class Analyst:
 
     def _undo(self) -> None:
         self._witness.forget()
+        if not self._db.in_transaction:
+            # SQLite had no memory left and took the whole transaction back: nothing can be trusted to work here now.
+            raise MemoryError
         self._db.execute("ROLLBACK TO flow")
         self._forget()
 

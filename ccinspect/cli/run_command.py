@@ -63,6 +63,9 @@ def run(
     max_tokens: Annotated[
         str | None, typer.Option(metavar="TOKENS", help="Refuse model calls once they took so many: 500k, 2M.")
     ] = None,
+    ask: Annotated[
+        bool, typer.Option("--ask", help="Ask on this terminal before they are refused; the command waits meanwhile.")
+    ] = False,
 ) -> int:
     """Run a command and record what it sends.
 
@@ -83,7 +86,7 @@ def run(
             tags=tag or [],
             separated=_separated(sys.argv[1:], words),
             environ=os.environ,
-            restrictions=run_options.Restrictions.of(allow, deny, offline, max_cost, max_tokens),
+            restrictions=run_options.Restrictions.of(allow, deny, offline, max_cost, max_tokens, ask),
             keyless=keyless,
             mcp=mcp,
         )

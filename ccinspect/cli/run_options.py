@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 type Mode = Literal["inspect", "base-url", "proxy"]
 
-FLAGS = ("--inspect", "-i", "--proxy", "--offline", "--mcp")
+FLAGS = ("--inspect", "-i", "--proxy", "--offline", "--ask", "--mcp")
 VALUES = ("--project", "--tag", "--name", "--allow", "--deny", "--max-cost", "--max-tokens", "--keyless")
 
 
@@ -31,6 +31,8 @@ class Restrictions:
     max_cost: str | None = None
     """US dollars, a decimal number."""
     max_tokens: int | None = None
+    ask: bool = False
+    """Whether to ask for more, where there is a terminal, when that is spent."""
 
     @classmethod
     def of(
@@ -40,6 +42,7 @@ class Restrictions:
         offline: bool,
         max_cost: str | None,
         max_tokens: str | None,
+        ask: bool = False,
     ) -> Restrictions:
         """Check what was given. Raises BadRunOptions."""
         found = cls(tuple(allow or ()), tuple(deny or ()), offline)
@@ -50,12 +53,14 @@ class Restrictions:
                 for text in texts:
                     _checked(option, text, rules.parse)
         if max_cost is None and max_tokens is None:
+            if ask:
+                raise BadRunOptions("--ask needs --max-cost or --max-tokens: it asks when that is spent")
             return found
         from ccinspect.policy import amounts
 
         cost = None if max_cost is None else format(_checked("--max-cost", max_cost, amounts.parse_dollars), "f")
         tokens = None if max_tokens is None else _checked("--max-tokens", max_tokens, amounts.parse_tokens)
-        return replace(found, max_cost=cost, max_tokens=tokens)
+        return replace(found, max_cost=cost, max_tokens=tokens, ask=ask)
 
     @property
     def reach(self) -> dict[str, Any] | None:
@@ -69,7 +74,7 @@ class Restrictions:
         """What it may spend, as `run.start` wants it; None where nothing was said."""
         if self.max_cost is None and self.max_tokens is None:
             return None
-        return {"max_cost": self.max_cost, "max_tokens": self.max_tokens}
+        return {"max_cost": self.max_cost, "max_tokens": self.max_tokens, "on_exceed": "ask" if self.ask else "deny"}
 
 
 def _checked[T](option: str, text: str, parse: Callable[[str], T]) -> T:
@@ -200,6 +205,7 @@ def parse_quickly(arguments: Sequence[str], environ: Mapping[str, str]) -> RunOp
                 "--offline" in seen.flags,
                 seen.last("--max-cost"),
                 seen.last("--max-tokens"),
+                "--ask" in seen.flags,
             ),
             keyless=seen.last("--keyless"),
             mcp="--mcp" in seen.flags,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pwd
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ccinspect.cli.gitinfo import git_info
 from ccinspect.cli.instance import Instance
@@ -20,6 +21,9 @@ from ccinspect.control import protocol
 from ccinspect.control.client import ControlClient
 from ccinspect.errors import CcinspectError, DaemonNotRunning, RunError
 from ccinspect.paths import make_private_dir
+
+if TYPE_CHECKING:
+    from ccinspect.jail.supervisor import Hold
 
 RUN_ID_ENV = "CCINSPECT_RUN_ID"
 MCP_VARIABLES = MCP_URL, MCP_TOKEN, MCP_CONFIG = ("CCINSPECT_MCP_URL", "CCINSPECT_MCP_TOKEN", "CCINSPECT_MCP_CONFIG")
@@ -105,6 +109,7 @@ def describe(options: RunOptions, cwd: str, environ: Mapping[str, str]) -> dict[
         "upstreams": upstreams if options.mode == "base-url" else {},
         "policy": options.restrictions.reach,
         "budget": options.restrictions.budget,
+        "can_ask": sys.stdin.isatty() and sys.stderr.isatty(),
         "keyless": options.keyless,
         "mcp": options.mcp,
     }
@@ -119,8 +124,9 @@ class Notices:
     def fileno(self) -> int:
         return self._client.fileno()
 
-    def hear(self) -> bool:
-        """Print what has come; False when nothing more will. A daemon that goes away does not stop the command."""
+    def hear(self, hold: Hold) -> bool:
+        """Print what has come and ask what is asked; False when nothing more will come. A daemon that goes away does
+        not stop the command."""
         try:
             heard = self._client.take_events()
         except CcinspectError:
@@ -128,7 +134,18 @@ class Notices:
         for name, data in heard or ():
             if name == protocol.NOTICE and isinstance(data, dict):
                 report(clean(str(data.get("text"))))
+            elif name == protocol.QUESTION and isinstance(data, dict):
+                self._ask(data, hold)
         return heard is not None
+
+    def _ask(self, question: dict[str, Any], hold: Hold) -> None:
+        from ccinspect.cli.question import ask
+
+        with hold() as interrupted:
+            yes = ask(f"ccinspect: {clean(str(question['text']))}", float(question["seconds"]), interrupted)
+        # A daemon that went away meanwhile is noticed by the next look.
+        with contextlib.suppress(CcinspectError):
+            self._client.call(protocol.RUN_ANSWER, question=question["id"], yes=yes)
 
 
 def _run_command(

@@ -17,6 +17,7 @@ import ccinspect.errors as errors
 STATUS: Final = "status"
 RUN_START: Final = "run.start"
 RUN_END: Final = "run.end"
+RUN_ANSWER: Final = "run.answer"
 RUN_LIST: Final = "run.list"
 FLUSH: Final = "flush"
 FLOWS_CLEAR: Final = "flows.clear"
@@ -28,6 +29,9 @@ SHUTDOWN: Final = "shutdown"
 
 NOTICE: Final = "notice"
 """Event on the connection that started a run: `{text}`, one line for whoever runs it."""
+
+QUESTION: Final = "question"
+"""Event on the connection that started a run with `can_ask`: `{id, text, seconds}`, answered by `run.answer`."""
 
 MAX_LINE: Final = 16 * 1024 * 1024
 """Bytes; a longer line is a broken peer. A run's command line and environment are far below it."""

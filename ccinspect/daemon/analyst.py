@@ -97,13 +97,15 @@ class AnalystProcess:
 
         Where no process runs and no model call may have come, there is nothing to wait for.
         """
-        if self._channel is not None:
-            self._wanted += 1
-            self._poke()
-        elif self._wanted == self._done or not self._enabled:
-            return True
-        elif self._is_paused():
-            return False
+        if self._channel is None:
+            if self._wanted == self._done or not self._enabled:
+                return True
+            # None was started while the last one's fault was fresh.
+            self._ensure()
+            if self._channel is None:
+                return False
+        self._wanted += 1
+        self._poke()
         try:
             await asyncio.wait_for(self._until(self._wanted), seconds)
         except TimeoutError:

@@ -135,7 +135,12 @@ class ControlServer:
                 answer = await self._runs.start(params)
                 started.add(answer["run_id"])
                 self._runs.live[answer["run_id"]].notify = partial(_notify, writer)
+                if params.get("can_ask"):
+                    self._runs.live[answer["run_id"]].ask = partial(_ask, writer)
                 return answer
+            case protocol.RUN_ANSWER:
+                self._runs.answer(params.get("question"), params.get("yes"))
+                return {}
             case protocol.RUN_END:
                 run = str(params.get("run_id"))
                 ended = await self._runs.end(run, params.get("exit_code"))
@@ -201,6 +206,12 @@ def _notify(writer: asyncio.StreamWriter, text: str) -> None:
     """Tell whoever runs a command something, unless they are gone."""
     if not writer.is_closing():
         writer.write(protocol.encode(protocol.event(protocol.NOTICE, {"text": text})))
+
+
+def _ask(writer: asyncio.StreamWriter, number: int, text: str, seconds: float) -> None:
+    if not writer.is_closing():
+        question = {"id": number, "text": text, "seconds": seconds}
+        writer.write(protocol.encode(protocol.event(protocol.QUESTION, question)))
 
 
 def _peer_uid(writer: asyncio.StreamWriter) -> int:

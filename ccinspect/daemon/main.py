@@ -230,6 +230,7 @@ class Daemon:
             partial(read_spent, self.paths.store_dir),
             # Made below; nothing is spent before.
             lambda run, text: runs.notify(run, text),
+            lambda run, text: runs.ask(run, text),
         )
         own = OwnEndpoints(self.sources, self._health, partial(_models, changes), self.notifications.add)
         door = gate.Gate(self.sources, lambda: changes.plan.token, demands=is_exposed(self.hosts))

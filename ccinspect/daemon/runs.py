@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import logging
 import secrets
 import socket
@@ -26,6 +28,7 @@ from ccinspect.store.recorder import RULES, Recorder
 logger = logging.getLogger("ccinspect.runs")
 
 FLUSH_SECONDS = 10.0
+QUESTION_SECONDS = 60.0
 _MODES = ("inspect", "base-url", "proxy")
 _RECORDED = ("name", "project", "tags", "command", "cwd", "git", "user", "pid")
 
@@ -38,6 +41,8 @@ class Run:
     listeners: list[tuple[str, int]] = field(default_factory=list)
     notify: Callable[[str], None] | None = None
     """Tells whoever started it something."""
+    ask: Callable[[int, str, float], None] | None = None
+    """Asks whoever started it: a number for the question, what, and how many seconds the answer may take."""
 
     @property
     def id(self) -> str:
@@ -77,6 +82,8 @@ class Runs:
         self._ledger = ledger
         self._keyless = keyless
         self.live: dict[str, Run] = {}
+        self._questions: dict[int, tuple[str, asyncio.Future[bool | None]]] = {}
+        self._question_number = itertools.count(1)
 
     async def start(self, params: dict[str, Any]) -> dict[str, Any]:
         """Register a run and open what its mode needs; the answer of `run.start`."""
@@ -139,12 +146,14 @@ class Runs:
                 policy.get("allow") or (), policy.get("deny") or (), bool(policy.get("offline")), params.get("name")
             )
         cost, tokens = budget.get("max_cost"), budget.get("max_tokens")
-        self._ledger.start_run(run_id, None if cost is None else Decimal(str(cost)), tokens)
+        ask = budget.get("on_exceed") == "ask"
+        self._ledger.start_run(run_id, None if cost is None else Decimal(str(cost)), tokens, "ask" if ask else "deny")
 
     async def end(self, run_id: str, exit_code: int | None) -> dict[str, Any]:
         """Close a run; the answer of `run.end`. Ending one that is not live is harmless."""
         run = self.live.pop(run_id, None)
         if run is not None:
+            self._unasked(run_id)
             await self._close(run)
             self._recorder.put({"kind": "run_ended", "id": run_id, "ended_at": time.time(), "exit_code": exit_code})
             logger.info("run %s ended (%s)", run_id, "killed" if exit_code is None else f"exit code {exit_code}")
@@ -156,6 +165,33 @@ class Runs:
         run = self.live.get(run_id or "")
         if run is not None and run.notify is not None:
             run.notify(text)
+
+    async def ask(self, run_id: str | None, text: str) -> bool | None:
+        """What whoever started a run says to a question; None when nobody can be asked, or nobody answers."""
+        run = self.live.get(run_id or "")
+        if run is None or run.ask is None:
+            return None
+        number, answer = next(self._question_number), asyncio.get_running_loop().create_future()
+        self._questions[number] = (run.id, answer)
+        run.ask(number, text, QUESTION_SECONDS)
+        try:
+            # A little more than they have, so that the last moment's answer is heard.
+            return await asyncio.wait_for(answer, 2 * QUESTION_SECONDS)
+        except TimeoutError:
+            return None
+        finally:
+            del self._questions[number]
+
+    def answer(self, number: object, yes: object) -> None:
+        """What was said to a question; one that nobody waits for any more is not heard."""
+        _, answer = self._questions.get(number, ("", None)) if isinstance(number, int) else ("", None)
+        if answer is not None and not answer.done():
+            answer.set_result(yes if isinstance(yes, bool) else None)
+
+    def _unasked(self, run_id: str) -> None:
+        for asked, answer in self._questions.values():
+            if asked == run_id and not answer.done():
+                answer.set_result(None)
 
     async def end_all(self) -> None:
         for run_id in list(self.live):

@@ -7,6 +7,8 @@ import os
 import signal
 import time
 
+_ROUNDS = 20
+
 
 def children(pid: int) -> list[int]:
     """The direct children of a process."""
@@ -40,6 +42,43 @@ def _parents() -> dict[int, int]:
     return found
 
 
+def hold(spare: frozenset[int] = frozenset()) -> list[int]:
+    """Stop all processes below this one but `spare` and theirs; those that ran until now, children before parents."""
+    held: list[int] = []
+    # What one of them started before the signal came is found in the next round.
+    for _round in range(_ROUNDS):
+        fresh = [pid for pid in _below(spare) if pid not in held and _runs(pid)]
+        if not fresh:
+            break
+        for pid in fresh:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGSTOP)
+        held += fresh
+    return held[::-1]
+
+
+def release(held: list[int]) -> None:
+    """Let what `hold` stopped go on, and draw its screen anew."""
+    for pid in held:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGCONT)
+            os.kill(pid, signal.SIGWINCH)
+
+
+def _below(spare: frozenset[int]) -> list[int]:
+    spared = {pid for root in spare for pid in (root, *descendants(root))}
+    return [pid for pid in descendants(os.getpid()) if pid not in spared]
+
+
+def _runs(pid: int) -> bool:
+    """Whether a process is neither stopped nor dead."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[0] not in (b"T", b"t", b"Z", b"X")
+    except OSError:
+        return False
+
+
 def end_descendants(grace: float, spare: frozenset[int] = frozenset()) -> None:
     """End all processes below this one but `spare` and theirs: SIGTERM, and SIGKILL after `grace` seconds.
 
@@ -51,9 +90,8 @@ def end_descendants(grace: float, spare: frozenset[int] = frozenset()) -> None:
         hard = time.monotonic() >= deadline
         if hard and time.monotonic() > deadline + 5:
             return
-        spared = {pid for root in spare for pid in (root, *descendants(root))}
-        for pid in descendants(os.getpid()):
-            if pid in spared or (not hard and pid in asked):
+        for pid in _below(spare):
+            if not hard and pid in asked:
                 continue
             asked.add(pid)
             with contextlib.suppress(ProcessLookupError, PermissionError):

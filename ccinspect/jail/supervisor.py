@@ -23,7 +23,7 @@ import select
 import selectors
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -45,12 +45,16 @@ from ccinspect.jail.uplink import Uplink
 Report = Callable[[str], None]
 
 
+Hold = Callable[[], contextlib.AbstractContextManager[Signals]]
+"""In its block the command is stopped, so that its terminal is free; readable when something else is to be seen to."""
+
+
 class Watched(Protocol):
     """Something that is listened to while the command runs."""
 
     def fileno(self) -> int: ...
 
-    def hear(self) -> bool:
+    def hear(self, hold: Hold) -> bool:
         """Called when it is readable; whether there may be more to hear later."""
 
 
@@ -215,7 +219,7 @@ class _Supervisor:
         self._selector.register(self._channel, selectors.EVENT_READ, lambda _mask: self._on_message())
         self._selector.register(signals, selectors.EVENT_READ, lambda _mask: self._on_signals(signals))
         if self._watched is not None:
-            self._selector.register(self._watched, selectors.EVENT_READ, lambda _mask: self._hear())
+            self._selector.register(self._watched, selectors.EVENT_READ, lambda _mask: self._hear(signals))
         next_look = time.monotonic()
         while self._exit is None:
             timeout = max(0.0, next_look - time.monotonic()) if self._bridge else None
@@ -227,11 +231,22 @@ class _Supervisor:
                 next_look = time.monotonic() + INSIDE_INTERVAL
                 self._bridge.look()
 
-    def _hear(self) -> None:
-        if self._watched is not None and not self._watched.hear():
+    def _hear(self, signals: Signals) -> None:
+        if self._watched is not None and not self._watched.hear(lambda: self._held(signals)):
             self._selector.unregister(self._watched)
 
-    def _on_message(self) -> None:
+    @contextlib.contextmanager
+    def _held(self, signals: Signals) -> Iterator[Signals]:
+        self._tell({"do": "hold"})
+        while self._exit is None and not self._on_message():
+            pass
+        try:
+            yield signals
+        finally:
+            self._tell({"do": "release"})
+
+    def _on_message(self) -> bool:
+        """See to the warden's next message; whether it says that the command is held."""
         message, fds = self._channel.receive()
         if "exit" in message:
             self._exit = message["exit"]
@@ -246,6 +261,7 @@ class _Supervisor:
             self._bridge.on_listening(message, fds)
         elif "failed" in message:
             raise JailUnavailable(message["message"], message["hint"])
+        return "held" in message
 
     def _on_signals(self, signals: Signals) -> None:
         for number in signals.take():

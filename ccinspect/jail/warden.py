@@ -74,6 +74,7 @@ class Warden:
         self._child_changed = True
         self._repair_at: float | None = None
         self._kill_at: float | None = None
+        self._held: list[int] | None = None
 
     def start(self, wanted: Command, mask: set[signal.Signals]) -> None:
         """Open the bridge's first ports, then start the command. Raises RunError."""
@@ -134,7 +135,9 @@ class Warden:
             if pid == 0:
                 return False
             if pid == self._pid and os.WIFSTOPPED(status):
-                self._channel.send({"stopped": os.WSTOPSIG(status)})
+                # That it is held for a question is not for the shell to know.
+                if self._held is None:
+                    self._channel.send({"stopped": os.WSTOPSIG(status)})
             elif pid == self._pid:
                 self._end(os.waitstatus_to_exitcode(status))
                 return True
@@ -159,6 +162,13 @@ class Warden:
                 fresh.close()
             case "signal":
                 self._forward(message["number"])
+            case "hold":
+                helper = self._inside.helper if self._inside else None
+                self._held = processes.hold(frozenset({helper.pid} if helper else ()))
+                self._channel.send({"held": len(self._held)})
+            case "release":
+                processes.release(self._held or [])
+                self._held = None
             case "end":
                 self._signal(signal.SIGTERM)
                 self._signal(signal.SIGCONT)

@@ -8,6 +8,7 @@ tokens only, and it is said that they do.
 from __future__ import annotations
 
 import datetime
+import math
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -160,20 +161,28 @@ class Ledger:
     _warned: set[Scope] = field(default_factory=set)
     _noted: set[Scope] = field(default_factory=set)
     _refused: set[tuple[Scope, str | None]] = field(default_factory=set)
+    _declined: set[tuple[Scope, str | None]] = field(default_factory=set)
 
     @property
     def active(self) -> bool:
         return bool(self.budgets or self._runs)
 
-    def start_run(self, run: str, max_cost: Decimal | None = None, max_tokens: int | None = None) -> None:
+    def start_run(
+        self,
+        run: str,
+        max_cost: Decimal | None = None,
+        max_tokens: int | None = None,
+        on_exceed: Literal["deny", "ask"] = "deny",
+    ) -> None:
         """Give one run limits of its own, as `run --max-cost --max-tokens` does."""
         if max_cost is not None or max_tokens is not None:
-            self._runs[run] = Limit("this run", max_cost, max_tokens, "deny")
+            self._runs[run] = Limit("this run", max_cost, max_tokens, on_exceed)
 
     def end_run(self, run: str) -> None:
         self._runs.pop(run, None)
         self._forget([scope for scope in self._spent if scope.run == run])
         self._refused = {refused for refused in self._refused if refused[1] != run}
+        self._declined = {declined for declined in self._declined if declined[1] != run}
 
     def scopes(self, facts: Facts, now: datetime.datetime, run_name: str | None = None) -> list[Scope]:
         """What a call of this flow is counted for."""
@@ -216,10 +225,20 @@ class Ledger:
         return own.times(1 + self._allowed.get(scope, 0))
 
     def spend_again(self, scope: Scope) -> None:
-        """Somebody agreed: the same amount once more, with a warning before its end."""
-        self._allowed[scope] = self._allowed.get(scope, 0) + 1
+        """Somebody agreed: the same amount once more, counted from now, with a warning before its end."""
+        # Calls side by side may have gone far above the limit.
+        plain = replace(self, _allowed={}).limit(scope)
+        used = max((used for used, _ in _parts(plain, self._spent.get(scope, Spent()))), default=Decimal(0))
+        self._allowed[scope] = max(self._allowed.get(scope, 0) + 1, math.ceil(used))
         self._warned.discard(scope)
         self._refused = {refused for refused in self._refused if refused[0] != scope}
+
+    def decline(self, scope: Scope, run: str | None) -> None:
+        """Somebody was asked, and said no: once is enough."""
+        self._declined.add((scope, run))
+
+    def is_declined(self, scope: Scope, run: str | None) -> bool:
+        return (scope, run) in self._declined
 
     def is_first_refusal(self, scope: Scope, run: str | None) -> bool:
         """Whether a run is refused something for the first time because of this limit: an agent tries many times."""
@@ -244,3 +263,4 @@ class Ledger:
             self._noted.discard(scope)
         gone = set(scopes)
         self._refused = {refused for refused in self._refused if refused[0] not in gone}
+        self._declined = {declined for declined in self._declined if declined[0] not in gone}

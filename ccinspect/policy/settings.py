@@ -104,8 +104,8 @@ class BudgetConfig(_Block):
     )
     on_exceed: Literal["deny", "ask"] = Field(
         "deny",
-        description="`deny`: answer further model calls with a rate-limit error; `ask`: the same, for nobody is asked "
-        "yet.",
+        description="`deny`: answer further model calls with a rate-limit error; `ask`: ask on the terminal of the "
+        "run first, where it has one.",
     )
 
     @model_validator(mode="after")

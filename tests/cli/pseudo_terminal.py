@@ -55,6 +55,10 @@ class Terminal:
             assert self._more(deadline), f"{wanted!r} never came: {self.output!r}"
         return self.output
 
+    def read_more(self, timeout: float = 30) -> None:
+        """Wait for something more to be said."""
+        assert self._more(time.monotonic() + timeout), f"it ended: {self.output!r}"
+
     def finish(self, timeout: float = 60) -> tuple[int, str]:
         """Exit status, and everything that was said."""
         deadline = time.monotonic() + timeout

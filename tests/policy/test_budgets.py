@@ -143,6 +143,18 @@ def test_runs_by_name() -> None:
     assert books.judge(FACTS, NOON, run_name="nightly-1").kind == "exceeded"
 
 
+def test_who_agrees_agrees_to_the_whole_amount_however_much_is_spent() -> None:
+    books = ledger({"max_tokens": 1_000, "on_exceed": "ask"})
+    books.add(FACTS, NOON, None, 4_900)
+    scope = books.judge(FACTS, NOON).scope
+    assert scope is not None
+    books.spend_again(scope)
+    books.add(FACTS, NOON, None, 1_000)
+    assert books.judge(FACTS, NOON).kind != "exceeded"
+    books.add(FACTS, NOON, None, 200)
+    assert books.judge(FACTS, NOON).kind == "exceeded"
+
+
 def test_unknown_prices_and_the_end_of_a_budget_are_two_warnings() -> None:
     books = ledger({"max_cost": 1})
     books.add(FACTS, NOON, None, 5)
