@@ -129,7 +129,7 @@ def test_the_rooms_are_those_of_the_documentation() -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["ccinspect.cli.main", "ccinspect.cli.running", "ccinspect.cli.spawning", "ccinspect.jail.supervisor"],
+    ["ccinspect.cli.main", "ccinspect.cli.run.running", "ccinspect.cli.spawning", "ccinspect.jail.supervisor"],
 )
 def test_run_does_not_pay_for_what_it_does_not_use(module: str) -> None:
     heavy = ("typer", "click", "pydantic", "yaml", "rich", "mitmproxy", "sqlite3", "asyncio", "jq", "zstandard")

@@ -10,26 +10,21 @@ from typing import Annotated, Any
 
 import typer
 
-from ccinspect.cli import (
+from ccinspect.cli import daemon_commands, other_commands
+from ccinspect.cli.changing import provider_commands, rule_commands, shape_commands
+from ccinspect.cli.flows import flows_commands
+from ccinspect.cli.instance import Instance
+from ccinspect.cli.machine import (
     ca_commands,
-    conversation_commands,
-    daemon_commands,
     db_commands,
     device_commands,
-    flows_commands,
     mcp_commands,
     namespace_commands,
-    other_commands,
-    provider_commands,
-    report_commands,
-    rule_commands,
-    run_command,
     service_commands,
-    session_commands,
     setup_commands,
-    shape_commands,
 )
-from ccinspect.cli.instance import Instance
+from ccinspect.cli.run import run_command
+from ccinspect.cli.understanding import conversation_commands, report_commands, session_commands
 from ccinspect.cli.usage import UsageMistake
 
 _UsageError: Any = typer.BadParameter.__base__

@@ -45,7 +45,8 @@ def stop(context: typer.Context) -> None:
 
 def restart(context: typer.Context) -> None:
     """Stop the daemon if it runs, then start it in the background; the service, if it is one."""
-    from ccinspect.cli import service, starting
+    from ccinspect.cli import starting
+    from ccinspect.cli.machine import service
     from ccinspect.cli.status import read_status
 
     instance: Instance = context.obj

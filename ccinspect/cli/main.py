@@ -82,11 +82,11 @@ def _quick_command(arguments: Sequence[str]) -> Callable[[], int] | None:
     """`run`, `start` and `mcp` without typer: the first and the last have to be fast, `start` small in memory."""
     instance, rest = _global_options(arguments)
     if rest[:1] == ["run"]:
-        from ccinspect.cli.run_options import parse_quickly
+        from ccinspect.cli.run.run_options import parse_quickly
 
         options = parse_quickly(rest[1:], os.environ)
         if options is not None:
-            from ccinspect.cli.running import execute
+            from ccinspect.cli.run.running import execute
 
             return lambda: execute(instance, options)
     if rest == ["start"]:
@@ -94,7 +94,7 @@ def _quick_command(arguments: Sequence[str]) -> Callable[[], int] | None:
 
         return lambda: start_in_foreground(instance)
     if rest == ["mcp"]:
-        from ccinspect.cli.mcp_serving import serve_here
+        from ccinspect.cli.machine.mcp_serving import serve_here
 
         return lambda: serve_here(instance)
     return None

@@ -33,7 +33,7 @@ def list_runs(
     """List the recorded runs, the newest last."""
     from ccinspect.cli.output import write_table
     from ccinspect.cli.reading import live_runs, open_store
-    from ccinspect.cli.run_table import COLUMNS, run_row
+    from ccinspect.cli.run.run_table import COLUMNS, run_row
 
     instance: Instance = context.obj
     with open_store(instance) as store:
@@ -70,7 +70,7 @@ def doctor(
     One line each, with what to do about it. Starts and changes nothing. The exit code is 1 when something has to be
     mended. `ccinspect namespace doctor` goes on to build a real jail and tries everything in it.
     """
-    from ccinspect.cli.doctor import examine, report_lines
+    from ccinspect.cli.machine.doctor import examine, report_lines
 
     report = examine(context.obj, credentials=credentials)
     if json:
@@ -112,7 +112,7 @@ def uninstall(
     stores. It is listed first. What was captured, and the settings, stay without --purge; the program itself stays in
     any case.
     """
-    from ccinspect.cli.uninstall import uninstall as take_away
+    from ccinspect.cli.machine.uninstall import uninstall as take_away
 
     return take_away(context.obj, purge=purge, yes=yes, dry_run=dry_run)
 

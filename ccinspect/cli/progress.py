@@ -7,8 +7,8 @@ import time
 from types import TracebackType
 from typing import Self
 
-from ccinspect.cli import bars
 from ccinspect.cli.output import terminal_width
+from ccinspect.cli.understanding import bars
 
 _PATIENCE = 0.4
 """Seconds of silence: what is done by then needs no bar."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ccinspect.cli.hooks import plans
+from ccinspect.cli.changing.hooks import plans
 from ccinspect.hooks import BUILT_IN
 from ccinspect.hooks.defaults import with_defaults
 from ccinspect.pipeline.loading import Library

@@ -1,0 +1,1 @@
+"""Commands about what is changed on the way: rules, hooks, shapes, providers."""

@@ -1,0 +1,1 @@
+"""Commands that list, show, compare, export and repeat flows."""

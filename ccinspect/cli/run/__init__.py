@@ -1,0 +1,1 @@
+"""`ccinspect run`: its options, and what it does."""

@@ -1,0 +1,1 @@
+"""Commands that show what was understood: contexts, conversations, cache, reports, limits."""
