@@ -30,7 +30,7 @@ from ccinspect.store.recorder import Recorder
 
 FLOWS, ONE_IN, TURNS, RUNS, HOSTS = 100_000, 20, 10, 200, 50
 DELAY, PAGE, SUM = 1.2, 0.100, 0.500
-ROUNDS, REQUESTS, ASKED = 11, 400, 9
+ROUNDS, REQUESTS, ASKED = 11, 2_000, 9
 _FLUSH_SECONDS = 300.0
 
 LISTING: tuple[tuple[str, dict[str, Any]], ...] = (

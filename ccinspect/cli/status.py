@@ -51,6 +51,8 @@ def _down(paths: Paths, warnings: list[str]) -> dict[str, Any]:
         "store": {},
         "analysis": {},
         "otel": {"enabled": False},
+        "upstream_proxy": None,
+        "refused": 0,
         "warnings": warnings,
     }
 

@@ -73,7 +73,7 @@ class McpProcess:
             raise RunError("the MCP server does not run, so --mcp cannot be had", "see why: ccinspect logs")
         return {
             "port": self.port,
-            "url": f"http://127.0.0.1:{self.port}/mcp",
+            "url": self.url,
             "token": run_token.make(self._key, run),
         }
 
@@ -81,13 +81,18 @@ class McpProcess:
         listener.listen(_BACKLOG)
         self._watching = asyncio.get_running_loop().create_task(self._keep_running(listener))
 
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/mcp"
+
     def status(self) -> dict[str, Any]:
         """For `ccinspect status`."""
         return {
             "enabled": self.enabled,
             "running": self.enabled and self._alive,
-            "port": self.port if self.enabled else None,
-            "url": f"http://127.0.0.1:{self.port}/mcp" if self.enabled else None,
+            # Also where it is off: there the servers of runs are, once one asks for it.
+            "port": self.port,
+            "url": self.url,
             "token": str(self._paths.mcp_token) if self.enabled else None,
         }
 

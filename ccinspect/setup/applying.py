@@ -30,12 +30,19 @@ class Step:
         return self.before != self.after
 
 
-def write(name: str, needs: Sequence[FileNeed], notes: Notes, *, undo_hint: str) -> list[Step]:
+def write(name: str, needs: Sequence[FileNeed], notes: Notes, *, undo_hint: str, secret: bool = False) -> list[Step]:
     """Put what `name` needs into its files, and out of others where an earlier call had put it.
 
-    Returns what was done, file by file. Raises SetupError, before anything is changed.
+    With `secret`, files that other users can read are refused. Returns what was done, file by file. Raises SetupError,
+    before anything is changed.
     """
     wanted = {need.path: need for need in needs}
+    for path in wanted if secret else ():
+        if path.exists() and path.stat().st_mode & 0o077:
+            raise SetupError(
+                f"{path} was left as it is: other users can read it, and the token of the listeners would stand in it",
+                f"chmod go= {path}",
+            )
     steps = [
         _without_member(note, name) for note in notes.all() if name in note.members and Path(note.path) not in wanted
     ]

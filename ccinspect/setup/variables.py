@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 type Mode = Literal["base-url", "proxy"]
 
@@ -31,15 +31,19 @@ class Listeners:
     ca_cert: Path
     bundle: Path | None = None
     """A file of this machine's trusted roots and our authority; None where only base URLs are asked for."""
+    token: str | None = None
+    """What every client has to show, where the listeners are open to other machines (docs/network.md)."""
 
     @property
     def base_url(self) -> str:
         """The reverse listener, which finds a request's provider by its path."""
-        return f"http://127.0.0.1:{self.reverse_port}"
+        shown = "" if self.token is None else f"/t/{quote(self.token, safe='')}"
+        return f"http://127.0.0.1:{self.reverse_port}{shown}"
 
     @property
     def proxy_url(self) -> str:
-        return f"http://127.0.0.1:{self.proxy_port}"
+        shown = "" if self.token is None else f"me:{quote(self.token, safe='')}@"
+        return f"http://{shown}127.0.0.1:{self.proxy_port}"
 
 
 def base_url_variables(listeners: Listeners) -> dict[str, str]:

@@ -247,3 +247,17 @@ def test_our_own_settings_are_valid_afterwards(home: Home) -> None:
         (4012, "http://127.0.0.1:11434"),
         (4013, "http://127.0.0.1:8000"),
     ]
+
+
+def test_a_secret_goes_into_no_file_that_others_can_read(home: Home) -> None:
+    path = home.directory / ".claude/settings.json"
+    path.parent.mkdir()
+    path.write_text("{}")
+    path.chmod(0o644)
+    listeners = Listeners(4000, 4080, Path("/ca.pem"), token="a/b c")
+    needs = ENTRIES["claude"].need("base-url", listeners, home.places).files
+    with pytest.raises(SetupError, match="other users can read it"):
+        applying.write("claude", needs, home.notes, undo_hint="", secret=True)
+    path.chmod(0o600)
+    applying.write("claude", needs, home.notes, undo_hint="", secret=True)
+    assert json.loads(path.read_text())["env"]["ANTHROPIC_BASE_URL"] == "http://127.0.0.1:4000/t/a%2Fb%20c"

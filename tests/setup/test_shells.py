@@ -56,7 +56,7 @@ class Home:
         environ = self.environment | ({"PATH": path} if path else {}) | more
         flags = ["-i"] if shell == "fish" else ["-i", "-u"]
         done = subprocess.run(
-            [shell, *flags, "-c", line], env=environ, capture_output=True, text=True, timeout=30, cwd=self.directory
+            [shell, *flags, "-c", line], env=environ, capture_output=True, text=True, timeout=60, cwd=self.directory
         )
         assert "ccinspect:" not in done.stderr, done.stderr
         return done.stdout, done.returncode

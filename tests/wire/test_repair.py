@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ccinspect.wire.codec import Encoded
+from ccinspect.wire.model import Text
 from ccinspect.wire.registry import DIALECTS
 from tests.wire import judges
 
@@ -86,6 +87,48 @@ def test_no_more_stop_sequences_than_there_may_be(target: str, limit: int) -> No
     again = DIALECTS[target].decode_request(encoded.data(), encoded.path)
     assert len(again.sampling.stop) == limit
     assert ("stop_dropped" in codes(encoded)) == (limit < len(stops))
+
+
+def test_anthropic_is_asked_for_nothing_that_excludes_itself() -> None:
+    ask = {"contents": [{"parts": [{"text": "x"}]}], "tools": [{"functionDeclarations": [{"name": "clock"}]}]}
+    config = {"temperature": 0.2, "topP": 0.5, "topK": 4, "thinkingConfig": {"thinkingBudget": 2000}}
+    path = "/v1beta/models/m:generateContent"
+    thinking = told("anthropic", ask | {"generationConfig": config}, "gemini", path).body
+    assert thinking["thinking"]["type"] == "enabled"
+    assert not {"temperature", "top_p", "top_k"} & thinking.keys()
+    forced = {"generationConfig": config, "toolConfig": {"functionCallingConfig": {"mode": "ANY"}}}
+    calling = told("anthropic", ask | forced, "gemini", path)
+    assert calling.body["tool_choice"] == {"type": "any"}
+    assert (calling.body["temperature"], calling.body["top_k"]) == (0.2, 4)
+    assert not {"thinking", "top_p"} & calling.body.keys()
+    assert {note.path for note in calling.diagnostics} >= {("thinking",), ("top_p",)}
+
+
+def test_at_home_what_excludes_itself_is_the_senders_business() -> None:
+    body = ASK | {"temperature": 0.2, "top_p": 0.5, "thinking": {"type": "enabled", "budget_tokens": 1024}}
+    assert told("anthropic", body).body == body
+
+
+@pytest.mark.parametrize(
+    ("effort", "think"), [("none", False), ("minimal", "low"), ("medium", "medium"), ("xhigh", "high"), ("max", "high")]
+)
+def test_ollama_gets_words_for_thinking_that_it_knows(effort: str, think: str | bool) -> None:
+    body = {"model": "m", "messages": [{"role": "user", "content": "x"}], "reasoning_effort": effort}
+    assert told("ollama", body, "openai_chat").body["think"] == think
+
+
+@pytest.mark.parametrize("target", FIVE)
+def test_a_single_part_of_gemini_needs_no_list(target: str) -> None:
+    body = {"systemInstruction": {"parts": {"text": "be brief"}}, "contents": {"parts": {"text": "hello"}}}
+    encoded = told(target, body, "gemini", "/v1beta/models/m:generateContent") if target != "gemini" else None
+    words = json.dumps(encoded.body if encoded else _words_at_home(body))
+    assert "be brief" in words
+    assert "hello" in words
+
+
+def _words_at_home(body: dict[str, Any]) -> list[str]:
+    read = DIALECTS["gemini"].decode_request(json.dumps(body).encode(), "")
+    return [block.text for block in (*read.system, *read.messages[0].blocks) if isinstance(block, Text)]
 
 
 @pytest.mark.parametrize("target", FIVE)

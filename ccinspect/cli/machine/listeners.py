@@ -27,9 +27,22 @@ def find_listeners(instance: Instance, *, trust: bool) -> Listeners:
             "set inspector.reverse_port and inspector.proxy_port, or start it: ccinspect start --detach",
         )
     ca_cert = instance.paths.ca_cert
-    if not trust:
-        return Listeners(reverse, proxy, ca_cert)
-    return Listeners(reverse, proxy, ca_cert, _bundle(instance))
+    return Listeners(reverse, proxy, ca_cert, _bundle(instance) if trust else None, token_to_show(instance))
+
+
+def token_to_show(instance: Instance) -> str | None:
+    """What programs without a run have to show the listeners; None where these are for this machine only.
+
+    Raises ConfigError when the token cannot be had.
+    """
+    import ipaddress
+
+    from ccinspect.auth.plain_secret import resolve_secret
+
+    config = instance.config()
+    if ipaddress.ip_address(config.inspector.host).is_loopback:
+        return None
+    return resolve_secret(config.proxy.token, "proxy.token")
 
 
 def runs(instance: Instance) -> bool:

@@ -24,6 +24,7 @@ from ccinspect.jail.doctor import Check, checks
 from ccinspect.jail.inside import IPV6_ADDRESS
 from ccinspect.jail.limits import limits
 from ccinspect.jail.session import JailSettings, Tunnel
+from ccinspect.outward.exceptions import Exceptions
 
 
 def static_report() -> dict[str, Any]:
@@ -49,7 +50,12 @@ def _host_check(instance: Instance, url: str) -> list[Check]:
     """Without a network out here, nothing in there can work either: say which of the two it is."""
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or 443
-    if f"{host}:{port}" in instance.config().inspector.connect_to:
+    inspector = instance.config().inspector
+    if f"{host}:{port}" in inspector.connect_to:
+        return []
+    proxy = inspector.upstream_proxy
+    if proxy is not None and not Exceptions.parse(proxy.exceptions).match(host, port):
+        # The proxy resolves it, not this machine.
         return []
     try:
         socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)

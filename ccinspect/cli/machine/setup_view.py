@@ -9,7 +9,7 @@ from typing import Any
 
 from ccinspect.cli import output
 from ccinspect.cli.instance import Instance
-from ccinspect.cli.machine.listeners import find_listeners, runs
+from ccinspect.cli.machine.listeners import find_listeners, runs, token_to_show
 from ccinspect.cli.output import say, write_json
 from ccinspect.errors import SetupError
 from ccinspect.setup import applying
@@ -52,7 +52,8 @@ def write(instance: Instance, name: str, modes: Sequence[Mode], json: bool) -> N
     else:
         raise _nothing_to_write(entry, mode, need)
     member = entry.member(_places(instance))
-    steps = applying.write(member, need.files, notes_of(instance), undo_hint=f"ccinspect setup {name}")
+    secret = token_to_show(instance) is not None
+    steps = applying.write(member, need.files, notes_of(instance), undo_hint=f"ccinspect setup {name}", secret=secret)
     _report(name, mode, steps, need.notes, json)
     if not json and 0 in (instance.config().inspector.reverse_port, instance.config().inspector.proxy_port):
         say("ccinspect: the settings leave a port open: after a restart it may be another; then say --write again")

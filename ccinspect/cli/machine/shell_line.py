@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ccinspect.cli.instance import Instance
-from ccinspect.cli.machine.listeners import find_listeners
+from ccinspect.cli.machine.listeners import find_listeners, token_to_show
 from ccinspect.cli.machine.setup_view import notes_of
 from ccinspect.cli.output import say, write, write_json
 from ccinspect.errors import SetupError
@@ -84,7 +84,8 @@ def write_environment(instance: Instance, mode: variables.Mode, path: Path, json
     """Put the variables into a .env file, beside what stands there. Raises SetupError."""
     values, _ = _environment(instance, mode, {})
     need = FileNeed(path, "dotenv", {(name,): value for name, value in values.items()})
-    (step,) = applying.write(_member(path), [need], notes_of(instance), undo_hint="ccinspect env")
+    secret = token_to_show(instance) is not None
+    (step,) = applying.write(_member(path), [need], notes_of(instance), undo_hint="ccinspect env", secret=secret)
     if json:
         write_json({"file": str(path), "changed": step.changes, "variables": values})
     else:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import pwd
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -182,12 +183,8 @@ def _mcp_environment(told: dict[str, Any] | None) -> dict[str, str]:
 
 def _without_ours(environ: Mapping[str, str], ports: Sequence[int]) -> dict[str, str]:
     """The environment without base URLs that lead to the daemon (`ccinspect env`): the run has a way of its own."""
-    ours = {f"http://{host}:{port}" for host in ("127.0.0.1", "localhost") for port in ports}
-    return {
-        name: value
-        for name, value in environ.items()
-        if name not in BASE_URL_VARIABLES or value.rstrip("/").removesuffix("/v1") not in ours
-    }
+    ours = re.compile(rf"http://(?:127\.0\.0\.1|localhost):(?:{'|'.join(map(str, ports))})(?:/|$)")
+    return {name: value for name, value in environ.items() if name not in BASE_URL_VARIABLES or not ours.match(value)}
 
 
 def _without_keys(provider: str, told: dict[str, Any], environ: Mapping[str, str]) -> dict[str, str]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 
 from ccinspect.wire.anthropic.decode import DIALECT, STOP_REASONS, read_block, read_request, read_response
+from ccinspect.wire.anthropic.limits import without_conflicts
 from ccinspect.wire.apierror import STATUS
 from ccinspect.wire.codec import Encoded, Notes, coalesce, hoist_system, name_calls, patched, readable, without_none
 from ccinspect.wire.jsontext import arguments_object
@@ -83,7 +84,7 @@ def _body(request: Request, notes: Notes) -> JsonObject:
     if choice is not None:
         body["tool_choice"] = _tool_choice(choice, notes)
     body |= _parameters(request, notes, body.get("max_tokens"))
-    return body | notes.extra(request)
+    return body | notes.extra(request) if notes.home else without_conflicts(body | notes.extra(request), notes)
 
 
 def _max_tokens(request: Request, notes: Notes) -> int:

@@ -143,8 +143,14 @@ def _config_extra(config: JsonObject) -> JsonObject:
 def _system(value: Json, path: Path) -> tuple[Block, ...]:
     if isinstance(value, str):
         return (Text(value, path=path, raw=value),) if value else ()
-    parts = as_list(as_object(value).get("parts"))
-    return tuple(read_part(part, (*path, "parts", index)) for index, part in enumerate(parts))
+    return _parts(as_object(value), path)
+
+
+def _parts(raw: JsonObject, path: Path) -> tuple[Block, ...]:
+    """The parts of a content; Google takes a single one without its list, and once documented it so."""
+    parts = raw.get("parts")
+    told = [parts] if isinstance(parts, dict) else as_list(parts)
+    return tuple(read_part(part, (*path, "parts", index)) for index, part in enumerate(told))
 
 
 def _content(value: Json, path: Path) -> Message:
@@ -152,9 +158,7 @@ def _content(value: Json, path: Path) -> Message:
         return Message("user", (Text(value, path=path, raw=value),), path=path, raw=value)
     raw = as_object(value)
     role = {"model": "assistant", "function": "tool"}.get(as_text(raw.get("role")), as_text(raw.get("role")) or "user")
-    parts = as_list(raw.get("parts"))
-    blocks = tuple(read_part(part, (*path, "parts", index)) for index, part in enumerate(parts))
-    return Message(role, blocks, extra=leftover(raw, names("role parts")), path=path, raw=raw)
+    return Message(role, _parts(raw, path), extra=leftover(raw, names("role parts")), path=path, raw=raw)
 
 
 def _signature(raw: JsonObject) -> Signature | None:

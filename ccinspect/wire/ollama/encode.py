@@ -32,6 +32,8 @@ from ccinspect.wire.signatures import is_own, sealed, wrap
 from ccinspect.wire.usage import encode_ollama_usage
 
 PATH = "/api/chat"
+_EFFORTS: dict[str, str | bool] = {"none": False, "minimal": "low", "xhigh": "high", "max": "high"}
+"""Words of other dialects that Ollama refuses."""
 
 
 def encode_request(request: Request) -> Encoded:
@@ -90,7 +92,9 @@ def _modes(request: Request, notes: Notes) -> JsonObject:
         if reasoning.enabled is False:
             out["think"] = False
         elif reasoning.effort is not None:
-            out["think"] = reasoning.effort
+            out["think"] = word = _EFFORTS.get(reasoning.effort, reasoning.effort)
+            if word != reasoning.effort:
+                notes.lost("value_changed", f"effort {reasoning.effort!r} is sent as {word!r}")
         elif reasoning.enabled:
             out["think"] = True
         if reasoning.budget is not None:

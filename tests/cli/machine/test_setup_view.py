@@ -59,3 +59,11 @@ def test_ports_that_are_left_open_cannot_be_told_before_the_daemon_runs(place: P
     code, _, said = run(place, home, "claude", "--write")
     assert code == 1
     assert "the settings leave the ports open" in said
+
+
+def test_the_token_of_open_listeners_is_part_of_their_address(place: Place, home: Path) -> None:
+    settings = "inspector: {host: 0.0.0.0}\nproxy: {token: twelve-and-more, allow_other_machines: true}\n"
+    place.paths.config_file.write_text(settings)
+    _, shown, _ = run(place, home, "codex", "--base-url", "--json")
+    (file,) = json.loads(shown)["modes"]["base-url"]["files"]
+    assert 'openai_base_url = "http://127.0.0.1:4000/t/twelve-and-more/v1"' in file["add"]
