@@ -35,6 +35,13 @@ install_packages() { # PACKAGE...
     apt_install "$@" >>"$log" 2>&1
 }
 
+# One that this distribution lacks must not keep the others away.
+install_each() { # PACKAGE...
+    for package in "$@"; do
+        apt_install "$package" >>.tools/apt.log 2>&1 || say "apt-get cannot install $package (see .tools/apt.log)"
+    done
+}
+
 provide_system_packages() { # run|test|long|vm
     missing=$(missing_packages "$1")
     optional=
@@ -43,7 +50,7 @@ provide_system_packages() { # run|test|long|vm
         if has apt-get && can_be_root; then
             say "installing system packages: $missing"
             # shellcheck disable=SC2086  # a list of words
-            install_packages $missing || say "apt-get could not install all of them (see .tools/apt.log)"
+            install_packages $missing || install_each $missing
         fi
         missing=$(missing_packages "$1")
     fi
