@@ -29,17 +29,28 @@ make_disk() { # IMAGE TREE...
 
 kernel() { compgen -G "$cache/kernel/boot/vmlinuz-*" | head -1; }
 
+newest_kernel() { apt-cache depends linux-image-amd64 2>/dev/null | awk '/Depends:/ { print $2; exit }'; }
+
 fetch_kernel() {
-    local package
-    package=$(apt-cache depends linux-image-amd64 | awk '/Depends:/ { print $2; exit }')
-    say "fetching $package"
-    (cd "$work" && apt-get download -q "$package" >"$cache/apt.log" 2>&1)
-    dpkg -x "$work/$package"_*.deb "$cache/kernel"
+    # The package lists of a fresh machine are empty.
+    [ -n "$(newest_kernel)" ] || apt-get update -q >"$cache/apt.log" 2>&1 || true
+    say "fetching $(newest_kernel)"
+    if ! (cd "$work" && apt-get download -q "$(newest_kernel)" >"$cache/apt.log" 2>&1); then
+        say "cannot fetch Debian's kernel; see $cache/apt.log"
+        exit 1
+    fi
+    dpkg -x "$work"/linux-image-*.deb "$cache/kernel"
 }
 
 fetch_vng() {
-    "$root/.venv/bin/python" -m venv "$cache/venv"
-    "$cache/venv/bin/pip" install -q 'virtme-ng>=1.30,<2'
+    local uv
+    # shellcheck source=scripts/find.sh
+    if ! uv=$(here=$root; . "$root/scripts/find.sh"; find_uv); then
+        say "uv is missing: run scripts/setup.sh"
+        exit 1
+    fi
+    "$uv" venv --quiet --python "$root/.venv/bin/python" "$cache/venv"
+    "$uv" pip install --quiet --python "$cache/venv/bin/python" 'virtme-ng>=1.30,<2'
 }
 
 mkdir -p "$cache"
