@@ -6,10 +6,11 @@ host goes on to the next rule.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
+
+import regex
 
 from ccinspect.errors import TransformError
 from ccinspect.pipeline.message import Facts, Outgoing
@@ -20,6 +21,8 @@ from ccinspect.transform.settings import TransformRule
 
 _MAX_VALUE = 4_000
 """Characters of a value that a condition is tried on."""
+_PATTERN_SECONDS = 0.02
+"""What trying one condition may take: the value comes from the client, and all other flows wait meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +59,19 @@ class Router:
         self.rules = tuple(rules)
         self.destinations = destinations
         self._patterns = [
-            {name: re.compile(pattern) for name, pattern in rule.conditions().items()} for rule in self.rules
+            {name: regex.compile(pattern) for name, pattern in rule.conditions().items()} for rule in self.rules
         ]
 
     def needs_body(self, facts: Facts, outgoing: Outgoing) -> bool:
         """Whether the body has to be read before `route` can say what to do, or for doing it."""
         known = model_in_path(outgoing.path)
         for index, rule in enumerate(self.rules):
-            if self._objection(index, facts, outgoing, known, without_model=known is None):
-                continue
+            try:
+                if self._objection(index, facts, outgoing, known, without_model=known is None):
+                    continue
+            except TransformError:
+                # `route` tells, once the request is there.
+                return True
             if known is None and rule.match_model is not None:
                 return True
             if rule.action not in ("redirect", "transform"):
@@ -74,7 +81,7 @@ class Router:
 
     def route(self, facts: Facts, outgoing: Outgoing, model: str | None = None) -> Decision:
         """Decide; `model` as `request.read_model` reads it. Raises TransformError when a rule's destination cannot be
-        reached, which `problems` would have told."""
+        reached, which `problems` would have told, or when a pattern takes too long."""
         model = model if model is not None else model_in_path(outgoing.path)
         for index, rule in enumerate(self.rules):
             if self._objection(index, facts, outgoing, model):
@@ -144,9 +151,20 @@ class Router:
             value = _value(name, facts, outgoing, model)
             if value is None:
                 return f"its {name} is not known"
-            if not pattern.search(value[:_MAX_VALUE]):
+            if not self._fits(index, name, value[:_MAX_VALUE]):
                 return f"its {name} {value[:200]!r} does not match {pattern.pattern!r}"
         return None
+
+    def _fits(self, index: int, name: str, value: str) -> bool:
+        """Raises TransformError: whether a rule that forbids takes a request must not be left to a guess."""
+        try:
+            return self._patterns[index][name].search(value, timeout=_PATTERN_SECONDS) is not None
+        except TimeoutError as error:
+            raise TransformError(
+                f"whether rule {index} of inspector.transforms takes this request could not be told in time, so it was "
+                "not sent",
+                f"write match_{name} without repetitions inside of repetitions",
+            ) from error
 
     def _destination(self, rule: TransformRule, facts: Facts, outgoing: Outgoing, model: str | None) -> Destination:
         model = rule.dest_model or model

@@ -5,7 +5,6 @@ Imports nothing but pydantic and the standard library: `config.py` reads it at e
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
@@ -27,9 +26,11 @@ Dialect = Literal[
 
 
 def _regex(text: str) -> str:
+    import regex
+
     try:
-        re.compile(text)
-    except re.error as error:
+        regex.compile(text)
+    except regex.error as error:
         raise ValueError(f"not a regular expression: {error}") from error
     return text
 

@@ -33,6 +33,15 @@ def router(*rules: dict[str, Any], **providers: dict[str, Any]) -> Router:
     return Router([TransformRule(**rule) for rule in rules], Destinations(upstreams))
 
 
+def test_a_pattern_that_takes_for_ever_holds_nothing_up_and_lets_nothing_through() -> None:
+    slow = router({**DENY, "match_path": "^/v1/(a+)+$"})
+    request = replace(REQUEST, path="/v1/" + "a" * 3_000 + "!")
+    with pytest.raises(TransformError, match="could not be told in time"):
+        slow.route(FACTS, request)
+    assert slow.needs_body(FACTS, request)
+    assert slow.route(FACTS, REQUEST).action == "none"
+
+
 @pytest.mark.parametrize(
     ("condition", "takes"),
     [
