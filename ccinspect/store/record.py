@@ -103,7 +103,7 @@ def part(record: Record, name: str) -> dict[str, Any]:
 
 def add_missing(record: Record) -> None:
     """Add the fields that only some flows come with, so that every record has them."""
-    for name in ("changes", "parent", "device"):
+    for name in ("changes", "parent"):
         record.setdefault(name, None)
 
 
