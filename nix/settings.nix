@@ -90,7 +90,7 @@ let
       on_exceed = mkOption {
         type = types.nullOr (types.enum [ "deny" "ask" ]);
         default = null;
-        description = "`deny`: answer further model calls with a rate-limit error; `ask`: the same, for nobody is asked yet.";
+        description = "`deny`: answer further model calls with a rate-limit error; `ask`: ask on the terminal of the run first, where it has one.";
       };
     };
   };
