@@ -108,7 +108,8 @@ def test_a_refusal_reaches_claude_code(user_daemon: Daemon, provider: Provider, 
     ("model", "host", "path"),
     [
         ("openai/gpt-fake-large", "api.openai.com", "/v1/chat/completions"),
-        ("anthropic/claude-fake-large", "api.anthropic.com", "/v1/messages"),
+        # The same of aider's own code, in another of its client libraries.
+        pytest.param(*("anthropic/claude-fake-large", "api.anthropic.com", "/v1/messages"), marks=pytest.mark.long),
     ],
 )
 def test_aider_answers_and_is_seen(

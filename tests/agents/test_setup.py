@@ -44,16 +44,22 @@ def is_call(flow: Record, host: str, source: str) -> bool:
     [
         ("claude", "claude-code", "--base-url", ["-p", "hello"], "api.anthropic.com"),
         ("codex", "codex", "--proxy", ["exec", "--skip-git-repo-check", "hello"], "api.openai.com"),
-        ("gemini", "gemini-cli", "--base-url", ["-p", "hello"], "generativelanguage.googleapis.com"),
-        (
+        # One agent by each mode each time; the others take as long and show little more.
+        pytest.param(
+            *("gemini", "gemini-cli", "--base-url", ["-p", "hello"], "generativelanguage.googleapis.com"),
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
             *("opencode", "opencode", "--base-url"),
             ["run", "-m", "anthropic/claude-sonnet-4-5", "hello"],
             "api.anthropic.com",
+            marks=pytest.mark.long,
         ),
-        (
+        pytest.param(
             *("aider", "aider", "--proxy"),
             ["--model", "openai/gpt-fake-large", "--message", "hello", *AIDER],
             "api.openai.com",
+            marks=pytest.mark.long,
         ),
     ],
 )

@@ -311,7 +311,7 @@ class TestAider:
         [
             ("openai/gpt-fake-large", "openai", "openai_chat"),
             ("anthropic/claude-fake-large", "anthropic", "anthropic"),
-            ("gemini/gemini-fake-large", "gemini", "gemini"),
+            pytest.param("gemini/gemini-fake-large", "gemini", "gemini", marks=pytest.mark.long),
         ],
     )
     def test_a_question_about_a_file(
