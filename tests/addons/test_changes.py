@@ -16,6 +16,8 @@ import yaml
 
 from ccinspect.demo.answers import Answer, Gate, chunk, head, json_answer, last_chunk
 from ccinspect.demo.provider import Provider
+from ccinspect.store.query import StoreReader
+from tests.addons.conftest import ReloadingDaemon
 from tests.conftest import StartDaemon
 from tests.support.daemon import Daemon
 
@@ -50,9 +52,15 @@ def ask(daemon: Daemon, *args: Any, **kwargs: Any) -> tuple[int, Any]:
 
 
 def only_flow(daemon: Daemon) -> dict[str, Any]:
-    daemon.wait_for(1)
-    (record,) = daemon.flows()
-    return record
+    """What the store has of the only flow that has ended."""
+    (record,) = daemon.wait_for(1)
+    with StoreReader(daemon.paths.store_dir) as store:
+        return store.get(record["id"])
+
+
+@pytest.fixture
+def provider(reloading_provider: Provider) -> Provider:
+    return reloading_provider
 
 
 def anthropic_with(auth: Any = f"echo {REAL}", **more: Any) -> dict[str, Any]:
@@ -61,9 +69,9 @@ def anthropic_with(auth: Any = f"echo {REAL}", **more: Any) -> dict[str, Any]:
 
 class TestCredentials:
     def test_a_sentinel_is_replaced_and_the_key_is_stored_nowhere(
-        self, start_daemon: StartDaemon, provider: Provider
+        self, configure: StartDaemon, provider: Provider
     ) -> None:
-        daemon = start_daemon(providers=anthropic_with())
+        daemon = configure(providers=anthropic_with())
         status, _ = ask(daemon, headers=SENTINEL)
         assert status == 200
         assert provider.requests[0].header("x-api-key") == REAL
@@ -75,17 +83,17 @@ class TestCredentials:
         assert REAL not in json.dumps(record)
 
     def test_a_key_in_a_header_of_its_own_is_stored_nowhere_either(
-        self, start_daemon: StartDaemon, provider: Provider
+        self, configure: StartDaemon, provider: Provider
     ) -> None:
-        daemon = start_daemon(providers=anthropic_with({"command": f"echo {REAL}", "header": "X-Custom"}))
+        daemon = configure(providers=anthropic_with({"command": f"echo {REAL}", "header": "X-Custom"}))
         ask(daemon, headers=SENTINEL)
         assert provider.requests[0].header("x-custom") == REAL
         assert REAL not in json.dumps(only_flow(daemon))
         stored = b"".join(path.read_bytes() for path in daemon.paths.data_dir.rglob("*") if path.is_file())
         assert REAL.encode() not in stored
 
-    def test_a_key_that_is_no_sentinel_passes_untouched(self, start_daemon: StartDaemon, provider: Provider) -> None:
-        daemon = start_daemon(providers=anthropic_with())
+    def test_a_key_that_is_no_sentinel_passes_untouched(self, configure: StartDaemon, provider: Provider) -> None:
+        daemon = configure(providers=anthropic_with())
         assert ask(daemon)[0] == 200
         assert provider.requests[0].header("x-api-key") == "my-own-key"
         assert only_flow(daemon)["changes"] is None
@@ -102,9 +110,9 @@ class TestCredentials:
         ids=["unknown", "empty", "origin", "fetch", "rebound"],
     )
     def test_a_sentinel_that_is_not_honoured_goes_nowhere(
-        self, start_daemon: StartDaemon, provider: Provider, headers: dict[str, str], words: str
+        self, configure: StartDaemon, provider: Provider, headers: dict[str, str], words: str
     ) -> None:
-        daemon = start_daemon(providers=anthropic_with())
+        daemon = configure(providers=anthropic_with())
         status, answer = ask(daemon, headers=headers)
         assert status == 401
         assert answer["type"] == "error"
@@ -112,8 +120,8 @@ class TestCredentials:
         assert not provider.requests
         assert only_flow(daemon)["changes"]["refused"]["by"] == "credentials"
 
-    def test_with_a_token_a_stranger_needs_it(self, start_daemon: StartDaemon, provider: Provider) -> None:
-        daemon = start_daemon(providers=anthropic_with(), proxy={"token": "hush"})
+    def test_with_a_token_a_stranger_needs_it(self, configure: StartDaemon, provider: Provider) -> None:
+        daemon = configure(providers=anthropic_with(), proxy={"token": "hush"})
         assert ask(daemon, headers=SENTINEL)[0] == 401
         assert ask(daemon, headers={**SENTINEL, "x-ccinspect-token": "wrong"})[0] == 401
         assert ask(daemon, headers={**SENTINEL, "x-ccinspect-token": "hush"})[0] == 200
@@ -121,11 +129,11 @@ class TestCredentials:
         assert b"hush" not in provider.requests[0].head
 
     def test_a_refused_key_is_asked_for_anew_and_the_request_sent_again(
-        self, start_daemon: StartDaemon, provider: Provider, tmp_path: Path
+        self, configure: StartDaemon, provider: Provider, tmp_path: Path
     ) -> None:
         count = tmp_path / "count"
         count.write_text("0")
-        daemon = start_daemon(providers=anthropic_with(f"n=$(cat {count}); echo $((n+1)) > {count}; echo {REAL}-$n"))
+        daemon = configure(providers=anthropic_with(f"n=$(cat {count}); echo $((n+1)) > {count}; echo {REAL}-$n"))
         provider.answer_with(json_answer(401, {"type": "error", "error": {"type": "authentication_error"}}))
         with asking(daemon, {**MESSAGES, "stream": True}, SENTINEL) as response:
             assert response.status == 200
@@ -135,19 +143,19 @@ class TestCredentials:
         (attempt,) = only_flow(daemon)["changes"]["attempts"]
         assert attempt["status"] == 401
 
-    def test_a_key_that_stays_the_same_is_refused_once(self, start_daemon: StartDaemon, provider: Provider) -> None:
-        daemon = start_daemon(providers=anthropic_with())
+    def test_a_key_that_stays_the_same_is_refused_once(self, configure: StartDaemon, provider: Provider) -> None:
+        daemon = configure(providers=anthropic_with())
         refusal = {"type": "error", "error": {"type": "authentication_error", "message": "no"}}
         provider.answer_with(json_answer(401, refusal))
         assert ask(daemon, headers=SENTINEL) == (401, refusal)
         assert len(provider.requests) == 1
 
     def test_nobody_waits_for_the_key_of_another(
-        self, start_daemon: StartDaemon, provider: Provider, tmp_path: Path
+        self, configure: StartDaemon, provider: Provider, tmp_path: Path
     ) -> None:
         fifo = tmp_path / "key"
         os.mkfifo(fifo)
-        daemon = start_daemon(providers=anthropic_with(f"cat {fifo}"))
+        daemon = configure(providers=anthropic_with(f"cat {fifo}"))
         waiting = http.client.HTTPConnection("127.0.0.1", daemon.ports["reverse"], timeout=30)
         waiting.request("POST", "/v1/messages", json.dumps(MESSAGES), SENTINEL)
         for _ in range(20):
@@ -157,8 +165,8 @@ class TestCredentials:
         waiting.close()
         assert [request.header("x-api-key") for request in provider.requests] == ["my-own-key"] * 20 + [REAL]
 
-    def test_a_failing_command_is_said_clearly(self, start_daemon: StartDaemon, provider: Provider) -> None:
-        daemon = start_daemon(providers=anthropic_with("echo secret-words; exit 3"))
+    def test_a_failing_command_is_said_clearly(self, configure: StartDaemon, provider: Provider) -> None:
+        daemon = configure(providers=anthropic_with("echo secret-words; exit 3"))
         status, answer = ask(daemon, headers=SENTINEL)
         assert status == 401
         assert "anthropic" in answer["error"]["message"]
@@ -167,9 +175,9 @@ class TestCredentials:
 
 
 class TestRules:
-    def test_a_denied_request_is_answered_and_recorded(self, start_daemon: StartDaemon, provider: Provider) -> None:
+    def test_a_denied_request_is_answered_and_recorded(self, configure: StartDaemon, provider: Provider) -> None:
         rule = {"match_model": "^claude-x$", "action": "deny", "reason": "not this one"}
-        daemon = start_daemon(inspector={"transforms": [rule]})
+        daemon = configure(inspector={"transforms": [rule]})
         status, answer = ask(daemon)
         assert (status, answer["type"], answer["error"]["message"]) == (403, "error", "not this one")
         assert ask(daemon, {**MESSAGES, "model": "claude-y"})[0] == 200
@@ -178,11 +186,9 @@ class TestRules:
         assert denied["changes"]["refused"]["reason"] == "not this one"
         assert daemon.body(denied["id"], "--request") == json.dumps(MESSAGES).encode()
 
-    def test_a_redirected_body_keeps_every_byte_but_the_model(
-        self, start_daemon: StartDaemon, provider: Provider
-    ) -> None:
+    def test_a_redirected_body_keeps_every_byte_but_the_model(self, configure: StartDaemon, provider: Provider) -> None:
         rule = {"match_provider": "^anthropic$", "action": "redirect", "dest_model": "claude-new"}
-        daemon = start_daemon(inspector={"transforms": [rule]})
+        daemon = configure(inspector={"transforms": [rule]})
         odd = (
             b'{ "temperature" : 1.0e+0,"max_tokens":50,"model":"claude-x", '
             b'"messages":[{"role":"user","content":"\\u00e9\\/"}] }\n'
@@ -195,8 +201,8 @@ class TestRules:
         assert record["client_request"]["contentLength"] == len(odd)
         assert record["changes"]["route"]["rule"] == 0
 
-    def test_a_translated_stream_comes_event_by_event(self, start_daemon: StartDaemon, provider: Provider) -> None:
-        daemon = start_daemon(
+    def test_a_translated_stream_comes_event_by_event(self, configure: StartDaemon, provider: Provider) -> None:
+        daemon = configure(
             inspector={
                 "transforms": [{"match_provider": "anthropic", "action": "transform", "dest_provider": "openai"}]
             },
@@ -225,8 +231,8 @@ class TestRules:
         assert provider.requests[0].header("x-api-key") is None
         assert record["client_response"]["contentLength"] == len(got)
 
-    def test_a_key_is_not_sent_to_another_provider(self, start_daemon: StartDaemon, provider: Provider) -> None:
-        daemon = start_daemon(
+    def test_a_key_is_not_sent_to_another_provider(self, configure: StartDaemon, provider: Provider) -> None:
+        daemon = configure(
             inspector={
                 "transforms": [{"match_provider": "anthropic", "action": "transform", "dest_provider": "openai"}]
             }
@@ -234,15 +240,15 @@ class TestRules:
         assert ask(daemon)[0] == 401
         assert b"my-own-key" not in provider.requests[0].head
 
-    def test_errors_come_in_the_dialect_of_the_client(self, start_daemon: StartDaemon) -> None:
+    def test_errors_come_in_the_dialect_of_the_client(self, configure: StartDaemon) -> None:
         rule = {"match_provider": "anthropic", "action": "transform", "dest_provider": "openai"}
-        daemon = start_daemon(inspector={"transforms": [rule]}, providers={"openai": {"auth": f"echo {REAL}"}})
+        daemon = configure(inspector={"transforms": [rule]}, providers={"openai": {"auth": f"echo {REAL}"}})
         status, answer = ask(daemon, {**MESSAGES, "model": "error-429"})
         assert (status, answer["type"], answer["error"]["type"]) == (429, "error", "rate_limit_error")
 
-    def test_what_cannot_be_translated_is_said(self, start_daemon: StartDaemon, provider: Provider) -> None:
+    def test_what_cannot_be_translated_is_said(self, configure: StartDaemon, provider: Provider) -> None:
         rule = {"match_provider": "anthropic", "action": "transform", "dest_provider": "openai"}
-        daemon = start_daemon(
+        daemon = configure(
             inspector={"transforms": [rule]}, providers={"openai": {"type": "openai_chat", "auth": f"echo {REAL}"}}
         )
         with asking(daemon, {**MESSAGES, "top_k": 5}) as response:
@@ -256,8 +262,8 @@ class TestRules:
         assert ask(daemon, b"not json")[0] == 400
         assert len(provider.requests) == 1
 
-    def test_rules_are_read_anew(self, start_daemon: StartDaemon) -> None:
-        daemon = start_daemon()
+    def test_rules_are_read_anew(self, configure: StartDaemon) -> None:
+        daemon = configure()
         assert ask(daemon)[0] == 200
         settings = {**daemon.settings}
         settings["inspector"] = settings["inspector"] | {"transforms": [{"match_path": "messages", "action": "deny"}]}
@@ -271,9 +277,9 @@ class TestRules:
 
 
 class TestFallbacks:
-    def test_it_is_tried_again_and_then_elsewhere(self, start_daemon: StartDaemon, provider: Provider) -> None:
+    def test_it_is_tried_again_and_then_elsewhere(self, configure: StartDaemon, provider: Provider) -> None:
         then = {"attempts": 2, "max_delay": 0, "to": [{"provider": "openai", "model": "gpt-x"}]}
-        daemon = start_daemon(
+        daemon = configure(
             providers={**anthropic_with(fallbacks=then), "openai": {"auth": f"echo {REAL}-2"}},
         )
         overloaded = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
@@ -293,8 +299,8 @@ class TestFallbacks:
         assert [attempt["status"] for attempt in changes["attempts"]] == [529, 529]
         assert changes["route"]["provider"] == "openai"
 
-    def test_when_all_fail_the_client_gets_the_last_answer(self, start_daemon: StartDaemon, provider: Provider) -> None:
-        daemon = start_daemon(providers=anthropic_with(fallbacks={"attempts": 2, "max_delay": 0}))
+    def test_when_all_fail_the_client_gets_the_last_answer(self, configure: StartDaemon, provider: Provider) -> None:
+        daemon = configure(providers=anthropic_with(fallbacks={"attempts": 2, "max_delay": 0}))
         overloaded = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
         for _ in range(2):
             provider.answer_with(json_answer(529, overloaded))
@@ -303,12 +309,12 @@ class TestFallbacks:
         assert record["response"]["status_code"] == 529
         assert len(record["changes"]["attempts"]) == 2
 
-    def test_an_upstream_that_is_not_there_is_gone_around(self, start_daemon: StartDaemon, provider: Provider) -> None:
+    def test_an_upstream_that_is_not_there_is_gone_around(self, configure: StartDaemon, provider: Provider) -> None:
         with socket.socket() as closed:
             closed.bind(("127.0.0.1", 0))
             port = closed.getsockname()[1]
         dead = {"host": "127.0.0.1", "port": port, "scheme": "http", "type": "anthropic", "auth": "echo x"}
-        daemon = start_daemon(
+        daemon = configure(
             providers={
                 "dead": {**dead, "fallbacks": {"attempts": 1, "to": [{"provider": "anthropic"}]}},
                 **anthropic_with(),
@@ -320,9 +326,9 @@ class TestFallbacks:
         assert only_flow(daemon)["changes"]["attempts"][0]["error"]
 
     def test_nothing_is_sent_twice_once_the_client_has_got_something(
-        self, start_daemon: StartDaemon, provider: Provider
+        self, configure: StartDaemon, provider: Provider
     ) -> None:
-        daemon = start_daemon(providers=anthropic_with(fallbacks={"attempts": 3, "max_delay": 0}))
+        daemon = configure(providers=anthropic_with(fallbacks={"attempts": 3, "max_delay": 0}))
         status, answer = ask(daemon, {**MESSAGES, "model": "error-400"})
         assert (status, answer["type"]) == (400, "error")
         assert len(provider.requests) == 1
@@ -357,13 +363,13 @@ def refusing(ctx):
 
 class TestHooks:
     @pytest.fixture
-    def hooked(self, start_daemon: StartDaemon, tmp_path: Path) -> Any:
-        directory = tmp_path / "instance-0" / "hooks"
-        directory.mkdir(parents=True)
+    def hooked(self, configure: StartDaemon, reloading_daemon: ReloadingDaemon) -> Any:
+        directory = reloading_daemon.paths.config_dir / "hooks"
+        directory.mkdir(exist_ok=True)
         (directory / "mine.py").write_text(HOOKS)
 
         def start(*names: str, **more: Any) -> Daemon:
-            return start_daemon(hooks={"inbound": [f"mine.{name}" for name in names], **more})
+            return configure(hooks={"inbound": [f"mine.{name}" for name in names], **more})
 
         return start
 
