@@ -18,11 +18,12 @@ from ccinspect.control.client import ControlClient
 from ccinspect.demo.answers import Answer, Close, Gate, chunk, head, json_answer, last_chunk, plain
 from ccinspect.demo.provider import Provider
 from ccinspect.store.query import StoreReader
+from ccinspect.store.selection import Selection
 from ccinspect.store.spool import IN_MEMORY
 from ccinspect.wire.encoding import decode_body, encode_body
+from tests.addons.conftest import Configure, ReloadingDaemon
 from tests.addons.test_changes import OWN, ask, asking
 from tests.addons.test_inspector import server, tunnel
-from tests.conftest import StartDaemon
 from tests.support.daemon import Daemon, settings_for
 
 CUSTOMER = "ACME-483920"
@@ -38,27 +39,29 @@ RULES = [
 LONG = "x" * (IN_MEMORY + 1000)
 
 
-@pytest.fixture(scope="module")
-def provider() -> Iterator[Provider]:
-    with Provider() as running:
-        yield running
+@pytest.fixture
+def provider(reloading_provider: Provider) -> Provider:
+    reloading_provider.forget()
+    return reloading_provider
 
 
 @pytest.fixture(scope="module")
-def daemon(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+def masking(reloading_provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReloadingDaemon]:
+    """Of its own, since the one without rules keeps what is looked for here."""
     directory = tmp_path_factory.mktemp("masking")
-    running = Daemon(directory / "instance", settings_for(provider, directory) | {"redact": RULES})
-    running.start()
-    yield running
-    print(running.log())
-    running.stop()
+    running = ReloadingDaemon(directory / "instance", settings_for(reloading_provider, directory) | {"redact": RULES})
+    try:
+        running.start()
+        yield running
+        print(running.log())
+    finally:
+        running.stop()
 
 
-@pytest.fixture(autouse=True)
-def only_ours(daemon: Daemon, provider: Provider) -> None:
-    daemon.run("flows", "clear", "--all", "--yes", check=True)
-    daemon.finished.clear()
-    provider.forget()
+@pytest.fixture
+def daemon(masking: ReloadingDaemon, provider: Provider) -> ReloadingDaemon:
+    masking.use()
+    return masking
 
 
 def message(text: str) -> dict[str, Any]:
@@ -82,7 +85,7 @@ def everything_kept(daemon: Daemon) -> str:
     kept = []
     with StoreReader(daemon.paths.store_dir) as store:
         kept += [json.dumps(run) for run in store.runs()]
-        for record in daemon.flows():
+        for record in store.iter_records(Selection()):
             kept.append(json.dumps(record))
             for role in ("request", "response", "client_request", "client_response"):
                 body = b"".join(store.stream_body(record["id"], role) or ())
@@ -100,9 +103,9 @@ def assert_masked(daemon: Daemon, *words: str) -> str:
     return kept
 
 
-def test_without_rules_it_would_be_kept(start_daemon: StartDaemon, provider: Provider) -> None:
+def test_without_rules_it_would_be_kept(configure: Configure, provider: Provider) -> None:
     """So that the other tests here can fail."""
-    daemon = start_daemon()
+    daemon = configure()
     gate = Gate()
     pieces = [chunk(f"{CUSTOMER} {LONG}".encode()), gate, last_chunk()]
     provider.answer_with(Answer([head(200, [("transfer-encoding", "chunked")]), *pieces]))
@@ -244,8 +247,8 @@ def test_a_rule_for_projects_holds_for_those_only(daemon: Daemon, provider: Prov
         assert b"said only in web of desktop" in (store.request_body(second["id"]) or b"")
 
 
-def test_reload_brings_other_rules(start_daemon: StartDaemon) -> None:
-    daemon = start_daemon()
+def test_reload_brings_other_rules(configure: Configure) -> None:
+    daemon = configure()
     ask(daemon, message(f"first {CUSTOMER}"))
     settings = dict(daemon.settings) | {"redact": RULES}
     (daemon.paths.config_file).write_text(json.dumps(settings))
