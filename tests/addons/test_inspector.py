@@ -23,10 +23,43 @@ from wsproto import events as ws
 from ccinspect.demo.answers import Answer, Gate, head, json_answer
 from ccinspect.demo.provider import Provider
 from ccinspect.store.query import StoreReader
-from tests.support.daemon import Daemon
+from tests.addons.conftest import ReloadingDaemon
+from tests.support.daemon import Daemon, settings_for
 
 StartDaemon = Callable[..., Daemon]
 HOST = "api.anthropic.com"
+NOT_DECRYPTED = "generativelanguage.googleapis.com"
+UNREACHABLE = "ollama.com"
+
+
+@pytest.fixture
+def provider(reloading_provider: Provider) -> Provider:
+    return reloading_provider
+
+
+@pytest.fixture(scope="module")
+def running(reloading_provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReloadingDaemon]:
+    """With all that these tests want to see at work."""
+    directory = tmp_path_factory.mktemp("inspector")
+    settings = settings_for(reloading_provider, directory)
+    inspector = settings["inspector"]
+    inspector["passthrough_hosts"] = [NOT_DECRYPTED.replace(".", r"\.")]
+    inspector["view"] = {"max_flows": 3, "max_bytes": 10_000_000}
+    inspector["connect_to"][f"{UNREACHABLE}:443"] = "127.0.0.1:1"
+    daemon = ReloadingDaemon(directory / "instance", settings)
+    try:
+        daemon.start()
+        yield daemon
+        print(daemon.log())
+    finally:
+        daemon.stop()
+
+
+@pytest.fixture
+def daemon(running: ReloadingDaemon, provider: Provider) -> ReloadingDaemon:
+    provider.forget()
+    running.use()
+    return running
 
 
 def tunnel(daemon: Daemon, host: str, port: int) -> socket.socket:
@@ -106,18 +139,18 @@ def test_raw_tcp_is_recorded_piece_by_piece(daemon: Daemon) -> None:
     assert record["sizes"] == {"request": 16, "response": 15}
 
 
-def test_a_passthrough_host_is_not_decrypted_and_shows_as_opaque(start_daemon: StartDaemon, provider: Provider) -> None:
-    daemon = start_daemon(inspector={"passthrough_hosts": [r"api\.anthropic\.com"]})
+def test_a_passthrough_host_is_not_decrypted_and_shows_as_opaque(daemon: Daemon, provider: Provider) -> None:
     trust = ssl.create_default_context(cadata=provider.authority.pem.decode())
-    with tunnel(daemon, HOST, 443) as sock, trust.wrap_socket(sock, server_hostname=HOST) as secure:
+    host = NOT_DECRYPTED
+    with tunnel(daemon, host, 443) as sock, trust.wrap_socket(sock, server_hostname=host) as secure:
         # Our CA is not in `trust`: the handshake was the provider's own.
         secure.sendall(b"GET /v1/models?very-private HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
         assert secure.recv(65536).startswith(b"HTTP/1.1 ")
     (record,) = daemon.wait_for(1, lambda one: one["type"] == "tcp")
     assert record["opaque"]
-    assert record["request"]["pretty_host"] == HOST
+    assert record["request"]["pretty_host"] == host
     assert record["sizes"]["request"] > 200
-    assert daemon.flows('map(select(.type == "http"))') == []
+    assert [flow for flow in daemon.flows() if flow["type"] == "http"] == []
     for path in [path for path in daemon.paths.data_dir.rglob("*") if path.is_file()]:
         assert b"very-private" not in path.read_bytes()
 
@@ -192,8 +225,7 @@ def test_a_client_that_leaves_in_the_middle_keeps_what_came(daemon: Daemon, prov
     assert daemon.body(record["id"], "--request") == b"{}"
 
 
-def test_mitmweb_keeps_the_newest_flows_only(start_daemon: StartDaemon, provider: Provider) -> None:
-    daemon = start_daemon(inspector={"view": {"max_flows": 3, "max_bytes": 10_000_000}})
+def test_mitmweb_keeps_the_newest_flows_only(daemon: Daemon, provider: Provider) -> None:
     for number in range(8):
         provider.answer_with(json_answer(200, {"number": number}))
         url = f"http://127.0.0.1:{daemon.ports['reverse']}/v1/messages?{number}"
@@ -247,12 +279,12 @@ def test_a_jailed_connection_without_a_byte_is_recorded(daemon: Daemon) -> None:
 
 
 @pytest.mark.parametrize("size", [10, 70_000, 3_000_000])
-def test_the_body_of_a_request_that_went_nowhere_is_kept(start_daemon: StartDaemon, size: int) -> None:
-    daemon = start_daemon(inspector={"connect_to": {f"{HOST}:443": "127.0.0.1:1"}})
+def test_the_body_of_a_request_that_went_nowhere_is_kept(daemon: Daemon, size: int) -> None:
     body = b"{" + b" " * (size - 2) + b"}"
     url = f"http://127.0.0.1:{daemon.ports['reverse']}/v1/messages"
+    elsewhere = {"x-ccinspect-upstream": f"https://{UNREACHABLE}"}
     with pytest.raises(urllib.error.HTTPError, match="502") as refused:
-        urllib.request.urlopen(urllib.request.Request(url, data=body), timeout=20)
+        urllib.request.urlopen(urllib.request.Request(url, data=body, headers=elsewhere), timeout=20)
     refused.value.close()
     (record,) = daemon.wait_for(1)
     assert record["state"] == "error"
