@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import socket
 import ssl
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -21,7 +22,56 @@ from tests.support.processes import resident
 HOST = "api.anthropic.com"
 GET = f"GET /x HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode()
 EVENTS = [f"event: n\ndata: {number}\n\n".encode() for number in range(3)]
-StartDaemon = Callable[..., Daemon]
+# Of a certificate; each has a host `FAULT.test`.
+FAULTS = ("unknown-authority", "wrong-name", "expired")
+
+
+class Patient(Daemon):
+    """Serves all tests of this module, one after the other, and tells each of its own flows only."""
+
+    began = 0.0
+    """When the test at hand began, in seconds since the epoch."""
+
+    def wait_for(
+        self, count: int, when: Callable[[Record], bool] = lambda record: record["type"] == "http", timeout: float = 20
+    ) -> list[Record]:
+        def ours(record: Record) -> bool:
+            return record["timing"]["started_at"] >= self.began and when(record)
+
+        return super().wait_for(count, ours, timeout)
+
+
+@pytest.fixture
+def provider(shared_provider: Provider) -> Provider:
+    shared_provider.forget()
+    return shared_provider
+
+
+@pytest.fixture(scope="module")
+def patient(shared_provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Patient]:
+    directory = tmp_path_factory.mktemp("patient")
+    settings = settings_for(shared_provider, directory)
+    broken = {"refused": free_port()}
+    for fault in FAULTS:
+        authority = Authority() if fault == "unknown-authority" else shared_provider.authority
+        names = ["other.test"] if fault == "wrong-name" else [f"{fault}.test"]
+        broken[fault] = shared_provider.listen(authority.server_context(names, expired=fault == "expired"))
+    for name, port in broken.items():
+        places = {f"{name}.test:443": f"127.0.0.1:{port}", f"{name}.test:80": f"127.0.0.1:{port}"}
+        settings["inspector"]["connect_to"] |= places
+    running = Patient(directory / "instance", settings)
+    try:
+        running.start()
+        yield running
+        print(f"--- log of the daemon\n{running.log()}")
+    finally:
+        running.stop()
+
+
+@pytest.fixture
+def daemon(patient: Patient, provider: Provider) -> Patient:
+    patient.began = time.time()
+    return patient
 
 
 def tunnel(daemon: Daemon, host: str = HOST) -> ssl.SSLSocket:
@@ -110,34 +160,22 @@ def test_an_upstream_that_answers_nonsense(daemon: Daemon, provider: Provider) -
 class TestUpstreamsThatCannotBeReached:
     """The client learns of it, the flow names it, nothing is sent."""
 
-    @staticmethod
-    def elsewhere(start_daemon: StartDaemon, provider: Provider, port: int) -> Daemon:
-        places = provider.connect_to() | {"broken.test:443": f"127.0.0.1:{port}", "broken.test:80": f"127.0.0.1:{port}"}
-        return start_daemon(inspector={"connect_to": places})
-
-    def test_refused(self, start_daemon: StartDaemon, provider: Provider) -> None:
-        daemon = self.elsewhere(start_daemon, provider, free_port())
+    def test_refused(self, daemon: Daemon, provider: Provider) -> None:
         with rawclient.connect("127.0.0.1", daemon.ports["proxy"], None) as sock:
-            request = b"GET http://broken.test/x HTTP/1.1\r\nHost: broken.test\r\n\r\n"
+            request = b"GET http://refused.test/x HTTP/1.1\r\nHost: refused.test\r\n\r\n"
             outcome = rawclient.exchange(sock, [request], ["GET"])
         assert outcome.messages[0].status == 502
         flow = only_flow(daemon)
         assert flow["state"] == "error"
         assert flow["error"]["msg"]
-        assert flow["request"]["host"] == "broken.test"
+        assert flow["request"]["host"] == "refused.test"
         assert_alive(daemon, provider)
 
-    @pytest.mark.parametrize("fault", ["unknown authority", "wrong name", "expired"])
-    def test_a_bad_certificate_is_never_talked_to(
-        self, start_daemon: StartDaemon, provider: Provider, fault: str
-    ) -> None:
-        authority = Authority() if fault == "unknown authority" else provider.authority
-        names = ["other.test"] if fault == "wrong name" else ["broken.test"]
-        port = provider.listen(authority.server_context(names, expired=fault == "expired"))
-        daemon = self.elsewhere(start_daemon, provider, port)
-        secret = b"GET /x HTTP/1.1\r\nHost: broken.test\r\nx-api-key: sk-secret\r\n\r\n"
+    @pytest.mark.parametrize("fault", FAULTS)
+    def test_a_bad_certificate_is_never_talked_to(self, daemon: Daemon, provider: Provider, fault: str) -> None:
+        secret = f"GET /x HTTP/1.1\r\nHost: {fault}.test\r\nx-api-key: sk-secret\r\n\r\n".encode()
         try:
-            outcome = ask(daemon, secret, "broken.test")
+            outcome = ask(daemon, secret, f"{fault}.test")
             assert outcome.closed or outcome.messages[0].status == 502
         except (ssl.SSLError, ConnectionError):
             pass
