@@ -17,7 +17,7 @@ import yaml
 from ccinspect.demo.answers import Answer, Gate, chunk, head, json_answer, last_chunk
 from ccinspect.demo.provider import Provider
 from ccinspect.store.query import StoreReader
-from tests.addons.conftest import ReloadingDaemon
+from tests.addons.conftest import Configure, ReloadingDaemon
 from tests.conftest import StartDaemon
 from tests.support.daemon import Daemon
 
@@ -69,7 +69,7 @@ def anthropic_with(auth: Any = f"echo {REAL}", **more: Any) -> dict[str, Any]:
 
 class TestCredentials:
     def test_a_sentinel_is_replaced_and_the_key_is_stored_nowhere(
-        self, configure: StartDaemon, provider: Provider
+        self, configure: Configure, provider: Provider
     ) -> None:
         daemon = configure(providers=anthropic_with())
         status, _ = ask(daemon, headers=SENTINEL)
@@ -83,7 +83,7 @@ class TestCredentials:
         assert REAL not in json.dumps(record)
 
     def test_a_key_in_a_header_of_its_own_is_stored_nowhere_either(
-        self, configure: StartDaemon, provider: Provider
+        self, configure: Configure, provider: Provider
     ) -> None:
         daemon = configure(providers=anthropic_with({"command": f"echo {REAL}", "header": "X-Custom"}))
         ask(daemon, headers=SENTINEL)
@@ -92,7 +92,7 @@ class TestCredentials:
         stored = b"".join(path.read_bytes() for path in daemon.paths.data_dir.rglob("*") if path.is_file())
         assert REAL.encode() not in stored
 
-    def test_a_key_that_is_no_sentinel_passes_untouched(self, configure: StartDaemon, provider: Provider) -> None:
+    def test_a_key_that_is_no_sentinel_passes_untouched(self, configure: Configure, provider: Provider) -> None:
         daemon = configure(providers=anthropic_with())
         assert ask(daemon)[0] == 200
         assert provider.requests[0].header("x-api-key") == "my-own-key"
@@ -110,7 +110,7 @@ class TestCredentials:
         ids=["unknown", "empty", "origin", "fetch", "rebound"],
     )
     def test_a_sentinel_that_is_not_honoured_goes_nowhere(
-        self, configure: StartDaemon, provider: Provider, headers: dict[str, str], words: str
+        self, configure: Configure, provider: Provider, headers: dict[str, str], words: str
     ) -> None:
         daemon = configure(providers=anthropic_with())
         status, answer = ask(daemon, headers=headers)
@@ -120,7 +120,7 @@ class TestCredentials:
         assert not provider.requests
         assert only_flow(daemon)["changes"]["refused"]["by"] == "credentials"
 
-    def test_with_a_token_a_stranger_needs_it(self, configure: StartDaemon, provider: Provider) -> None:
+    def test_with_a_token_a_stranger_needs_it(self, configure: Configure, provider: Provider) -> None:
         daemon = configure(providers=anthropic_with(), proxy={"token": "hush"})
         assert ask(daemon, headers=SENTINEL)[0] == 401
         assert ask(daemon, headers={**SENTINEL, "x-ccinspect-token": "wrong"})[0] == 401
@@ -129,7 +129,7 @@ class TestCredentials:
         assert b"hush" not in provider.requests[0].head
 
     def test_a_refused_key_is_asked_for_anew_and_the_request_sent_again(
-        self, configure: StartDaemon, provider: Provider, tmp_path: Path
+        self, configure: Configure, provider: Provider, tmp_path: Path
     ) -> None:
         count = tmp_path / "count"
         count.write_text("0")
@@ -143,7 +143,7 @@ class TestCredentials:
         (attempt,) = only_flow(daemon)["changes"]["attempts"]
         assert attempt["status"] == 401
 
-    def test_a_key_that_stays_the_same_is_refused_once(self, configure: StartDaemon, provider: Provider) -> None:
+    def test_a_key_that_stays_the_same_is_refused_once(self, configure: Configure, provider: Provider) -> None:
         daemon = configure(providers=anthropic_with())
         refusal = {"type": "error", "error": {"type": "authentication_error", "message": "no"}}
         provider.answer_with(json_answer(401, refusal))
@@ -151,7 +151,7 @@ class TestCredentials:
         assert len(provider.requests) == 1
 
     def test_nobody_waits_for_the_key_of_another(
-        self, configure: StartDaemon, provider: Provider, tmp_path: Path
+        self, configure: Configure, provider: Provider, tmp_path: Path
     ) -> None:
         fifo = tmp_path / "key"
         os.mkfifo(fifo)
@@ -165,7 +165,7 @@ class TestCredentials:
         waiting.close()
         assert [request.header("x-api-key") for request in provider.requests] == ["my-own-key"] * 20 + [REAL]
 
-    def test_a_failing_command_is_said_clearly(self, configure: StartDaemon, provider: Provider) -> None:
+    def test_a_failing_command_is_said_clearly(self, configure: Configure, provider: Provider) -> None:
         daemon = configure(providers=anthropic_with("echo secret-words; exit 3"))
         status, answer = ask(daemon, headers=SENTINEL)
         assert status == 401
@@ -175,7 +175,7 @@ class TestCredentials:
 
 
 class TestRules:
-    def test_a_denied_request_is_answered_and_recorded(self, configure: StartDaemon, provider: Provider) -> None:
+    def test_a_denied_request_is_answered_and_recorded(self, configure: Configure, provider: Provider) -> None:
         rule = {"match_model": "^claude-x$", "action": "deny", "reason": "not this one"}
         daemon = configure(inspector={"transforms": [rule]})
         status, answer = ask(daemon)
@@ -186,7 +186,7 @@ class TestRules:
         assert denied["changes"]["refused"]["reason"] == "not this one"
         assert daemon.body(denied["id"], "--request") == json.dumps(MESSAGES).encode()
 
-    def test_a_redirected_body_keeps_every_byte_but_the_model(self, configure: StartDaemon, provider: Provider) -> None:
+    def test_a_redirected_body_keeps_every_byte_but_the_model(self, configure: Configure, provider: Provider) -> None:
         rule = {"match_provider": "^anthropic$", "action": "redirect", "dest_model": "claude-new"}
         daemon = configure(inspector={"transforms": [rule]})
         odd = (
@@ -201,7 +201,7 @@ class TestRules:
         assert record["client_request"]["contentLength"] == len(odd)
         assert record["changes"]["route"]["rule"] == 0
 
-    def test_a_translated_stream_comes_event_by_event(self, configure: StartDaemon, provider: Provider) -> None:
+    def test_a_translated_stream_comes_event_by_event(self, configure: Configure, provider: Provider) -> None:
         daemon = configure(
             inspector={
                 "transforms": [{"match_provider": "anthropic", "action": "transform", "dest_provider": "openai"}]
@@ -231,7 +231,7 @@ class TestRules:
         assert provider.requests[0].header("x-api-key") is None
         assert record["client_response"]["contentLength"] == len(got)
 
-    def test_a_key_is_not_sent_to_another_provider(self, configure: StartDaemon, provider: Provider) -> None:
+    def test_a_key_is_not_sent_to_another_provider(self, configure: Configure, provider: Provider) -> None:
         daemon = configure(
             inspector={
                 "transforms": [{"match_provider": "anthropic", "action": "transform", "dest_provider": "openai"}]
@@ -240,13 +240,13 @@ class TestRules:
         assert ask(daemon)[0] == 401
         assert b"my-own-key" not in provider.requests[0].head
 
-    def test_errors_come_in_the_dialect_of_the_client(self, configure: StartDaemon) -> None:
+    def test_errors_come_in_the_dialect_of_the_client(self, configure: Configure) -> None:
         rule = {"match_provider": "anthropic", "action": "transform", "dest_provider": "openai"}
         daemon = configure(inspector={"transforms": [rule]}, providers={"openai": {"auth": f"echo {REAL}"}})
         status, answer = ask(daemon, {**MESSAGES, "model": "error-429"})
         assert (status, answer["type"], answer["error"]["type"]) == (429, "error", "rate_limit_error")
 
-    def test_what_cannot_be_translated_is_said(self, configure: StartDaemon, provider: Provider) -> None:
+    def test_what_cannot_be_translated_is_said(self, configure: Configure, provider: Provider) -> None:
         rule = {"match_provider": "anthropic", "action": "transform", "dest_provider": "openai"}
         daemon = configure(
             inspector={"transforms": [rule]}, providers={"openai": {"type": "openai_chat", "auth": f"echo {REAL}"}}
@@ -262,7 +262,7 @@ class TestRules:
         assert ask(daemon, b"not json")[0] == 400
         assert len(provider.requests) == 1
 
-    def test_rules_are_read_anew(self, configure: StartDaemon) -> None:
+    def test_rules_are_read_anew(self, configure: Configure) -> None:
         daemon = configure()
         assert ask(daemon)[0] == 200
         settings = {**daemon.settings}
@@ -277,7 +277,7 @@ class TestRules:
 
 
 class TestFallbacks:
-    def test_it_is_tried_again_and_then_elsewhere(self, configure: StartDaemon, provider: Provider) -> None:
+    def test_it_is_tried_again_and_then_elsewhere(self, configure: Configure, provider: Provider) -> None:
         then = {"attempts": 2, "max_delay": 0, "to": [{"provider": "openai", "model": "gpt-x"}]}
         daemon = configure(
             providers={**anthropic_with(fallbacks=then), "openai": {"auth": f"echo {REAL}-2"}},
@@ -299,7 +299,7 @@ class TestFallbacks:
         assert [attempt["status"] for attempt in changes["attempts"]] == [529, 529]
         assert changes["route"]["provider"] == "openai"
 
-    def test_when_all_fail_the_client_gets_the_last_answer(self, configure: StartDaemon, provider: Provider) -> None:
+    def test_when_all_fail_the_client_gets_the_last_answer(self, configure: Configure, provider: Provider) -> None:
         daemon = configure(providers=anthropic_with(fallbacks={"attempts": 2, "max_delay": 0}))
         overloaded = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
         for _ in range(2):
@@ -309,7 +309,7 @@ class TestFallbacks:
         assert record["response"]["status_code"] == 529
         assert len(record["changes"]["attempts"]) == 2
 
-    def test_an_upstream_that_is_not_there_is_gone_around(self, configure: StartDaemon, provider: Provider) -> None:
+    def test_an_upstream_that_is_not_there_is_gone_around(self, configure: Configure, provider: Provider) -> None:
         with socket.socket() as closed:
             closed.bind(("127.0.0.1", 0))
             port = closed.getsockname()[1]
@@ -326,7 +326,7 @@ class TestFallbacks:
         assert only_flow(daemon)["changes"]["attempts"][0]["error"]
 
     def test_nothing_is_sent_twice_once_the_client_has_got_something(
-        self, configure: StartDaemon, provider: Provider
+        self, configure: Configure, provider: Provider
     ) -> None:
         daemon = configure(providers=anthropic_with(fallbacks={"attempts": 3, "max_delay": 0}))
         status, answer = ask(daemon, {**MESSAGES, "model": "error-400"})
@@ -363,7 +363,7 @@ def refusing(ctx):
 
 class TestHooks:
     @pytest.fixture
-    def hooked(self, configure: StartDaemon, reloading_daemon: ReloadingDaemon) -> Any:
+    def hooked(self, configure: Configure, reloading_daemon: ReloadingDaemon) -> Any:
         directory = reloading_daemon.paths.config_dir / "hooks"
         directory.mkdir(exist_ok=True)
         (directory / "mine.py").write_text(HOOKS)

@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ccinspect.control.client import ControlClient
 from ccinspect.demo.provider import Provider
+from tests.addons.conftest import Configure, ReloadingDaemon
 from tests.addons.test_changes import MESSAGES, OWN, ask, only_flow
-from tests.conftest import StartDaemon
 from tests.support.daemon import Daemon
 
 ELSEWHERE = """
@@ -27,9 +26,19 @@ def elsewhere(ctx):
 DENY_OPENAI = {"deny": ["api.openai.com"]}
 
 
+@pytest.fixture
+def provider(reloading_provider: Provider) -> Provider:
+    return reloading_provider
+
+
+@pytest.fixture
+def daemon(configure: Configure) -> ReloadingDaemon:
+    return configure()
+
+
 class TestRequests:
-    def test_a_denied_host_is_answered_in_the_dialect(self, start_daemon: StartDaemon, provider: Provider) -> None:
-        daemon = start_daemon(policy=DENY_OPENAI)
+    def test_a_denied_host_is_answered_in_the_dialect(self, configure: Configure, provider: Provider) -> None:
+        daemon = configure(policy=DENY_OPENAI)
         body = {"model": "m", "messages": [{"role": "user", "content": "x"}]}
         status, answer = ask(daemon, body, {"authorization": "Bearer k"}, "/v1/chat/completions")
         assert status == 403
@@ -40,40 +49,40 @@ class TestRequests:
 
     @pytest.mark.parametrize("path", ["/v1/messages", "/v1/./messages", "/v1/x/../messages", "/v1/%6dessages"])
     def test_a_denied_path_is_denied_however_it_is_written(
-        self, start_daemon: StartDaemon, provider: Provider, path: str
+        self, configure: Configure, provider: Provider, path: str
     ) -> None:
-        daemon = start_daemon(policy={"deny": ["api.anthropic.com/v1/messages"]})
+        daemon = configure(policy={"deny": ["api.anthropic.com/v1/messages"]})
         assert ask(daemon, path=path)[0] == 403
         assert not provider.requests
 
     def test_a_hook_leads_to_no_place_that_is_denied(
-        self, start_daemon: StartDaemon, provider: Provider, tmp_path: Path
+        self, configure: Configure, reloading_daemon: ReloadingDaemon, provider: Provider
     ) -> None:
-        hooks = tmp_path / "instance-0" / "hooks"
-        hooks.mkdir(parents=True)
+        hooks = reloading_daemon.paths.config_dir / "hooks"
+        hooks.mkdir(exist_ok=True)
         (hooks / "elsewhere.py").write_text(ELSEWHERE)
-        daemon = start_daemon(policy={"deny": ["api.anthropic.com/v1/secret"]}, hooks={"outbound": ["elsewhere"]})
+        daemon = configure(policy={"deny": ["api.anthropic.com/v1/secret"]}, hooks={"outbound": ["elsewhere"]})
         assert ask(daemon)[0] == 403
         assert not provider.requests
         assert only_flow(daemon)["changes"]["policy"]["rule"].startswith("deny api.anthropic.com/v1/secret")
 
-    def test_what_is_not_allowed_is_denied(self, start_daemon: StartDaemon, provider: Provider) -> None:
-        daemon = start_daemon(policy={"allow": [{"host": "api.anthropic.com", "method": "POST"}]})
+    def test_what_is_not_allowed_is_denied(self, configure: Configure, provider: Provider) -> None:
+        daemon = configure(policy={"allow": [{"host": "api.anthropic.com", "method": "POST"}]})
         assert ask(daemon)[0] == 200
         assert ask(daemon, method="GET", path="/v1/models", body=b"")[0] == 403
         assert len(provider.requests) == 1
 
 
 class TestProxy:
-    def test_a_tunnel_to_a_denied_host_is_refused(self, start_daemon: StartDaemon, provider: Provider) -> None:
-        daemon = start_daemon(policy=DENY_OPENAI)
+    def test_a_tunnel_to_a_denied_host_is_refused(self, configure: Configure, provider: Provider) -> None:
+        daemon = configure(policy=DENY_OPENAI)
         done = curl(daemon, "https://api.openai.com/v1/models")
         assert done.returncode != 0
         assert b"403" in done.stderr
         assert not provider.requests
 
-    def test_a_host_field_does_not_get_past(self, start_daemon: StartDaemon, provider: Provider) -> None:
-        daemon = start_daemon(policy={"allow": ["api.anthropic.com"]})
+    def test_a_host_field_does_not_get_past(self, configure: Configure, provider: Provider) -> None:
+        daemon = configure(policy={"allow": ["api.anthropic.com"]})
         allowed = "https://api.anthropic.com/v1/models"
         assert json.loads(curl(daemon, "-H", "x-api-key: k", allowed).stdout)["data"]
         assert b"policy" in curl(daemon, "-H", "host: evil.example", allowed).stdout
@@ -89,10 +98,8 @@ class TestJail:
 
         yield run
 
-    def test_names_addresses_and_server_names_are_all_judged(
-        self, start_daemon: StartDaemon, provider: Provider
-    ) -> None:
-        daemon = start_daemon()
+    def test_names_addresses_and_server_names_are_all_judged(self, configure: Configure, provider: Provider) -> None:
+        daemon = configure()
         with self.jailed(daemon, "--allow", "api.anthropic.com") as run:
             fine = run("curl", "-sS", "-H", "x-api-key: k", "https://api.anthropic.com/v1/models")
             assert json.loads(fine.stdout)["data"]
@@ -108,8 +115,8 @@ class TestJail:
         denied = [flow for flow in daemon.flows() if flow["hint"] or (flow["changes"] or {}).get("policy")]
         assert {flow["type"] for flow in denied} >= {"dns", "http"}
 
-    def test_offline_is_offline(self, start_daemon: StartDaemon, provider: Provider) -> None:
-        daemon = start_daemon()
+    def test_offline_is_offline(self, configure: Configure, provider: Provider) -> None:
+        daemon = configure()
         with self.jailed(daemon, "--offline") as run:
             assert run("curl", "-sS", "https://api.anthropic.com/v1/models").returncode == 6
             # Refused, and not left waiting, however soon it is refused.

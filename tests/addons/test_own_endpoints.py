@@ -8,12 +8,22 @@ from typing import Any
 import pytest
 
 from ccinspect.demo.provider import Provider
+from tests.addons.conftest import Configure, ReloadingDaemon
 from tests.addons.test_changes import MESSAGES, OWN, REAL, SENTINEL, anthropic_with, ask, only_flow
-from tests.conftest import StartDaemon
 from tests.support.daemon import Daemon
 
 TOOLS = [{"name": "x", "input_schema": {"type": "object"}}]
 EVENT = {"task_id": "t1", "session_id": "s1", "event": {"done": True}}
+
+
+@pytest.fixture
+def provider(reloading_provider: Provider) -> Provider:
+    return reloading_provider
+
+
+@pytest.fixture
+def daemon(configure: Configure) -> ReloadingDaemon:
+    return configure()
 
 
 def in_session(session: str) -> dict[str, Any]:
@@ -28,8 +38,8 @@ def test_health(daemon: Daemon, provider: Provider) -> None:
 
 class TestModels:
     @pytest.fixture
-    def offering(self, start_daemon: StartDaemon) -> Daemon:
-        return start_daemon(
+    def offering(self, configure: Configure) -> Daemon:
+        return configure(
             providers={"anthropic": {"models": ["claude-a"]}, "openai": {"models": {"fast": "gpt-5-mini"}}}
         )
 
@@ -79,10 +89,8 @@ class TestNotifications:
 
 
 class TestReplays:
-    def test_a_replay_is_a_child_and_brings_its_own_credential(
-        self, start_daemon: StartDaemon, provider: Provider
-    ) -> None:
-        daemon = start_daemon(providers=anthropic_with())
+    def test_a_replay_is_a_child_and_brings_its_own_credential(self, configure: Configure, provider: Provider) -> None:
+        daemon = configure(providers=anthropic_with())
         assert ask(daemon, headers=SENTINEL)[0] == 200
         first = only_flow(daemon)
         daemon.run("flows", "replay", first["id"], "--model", "claude-y", check=True)
@@ -92,11 +100,9 @@ class TestReplays:
         assert provider.requests[1].header("x-api-key") == REAL
         assert b"ccinspect" not in provider.requests[1].head
 
-    def test_what_was_translated_is_replayed_from_the_start(
-        self, start_daemon: StartDaemon, provider: Provider
-    ) -> None:
+    def test_what_was_translated_is_replayed_from_the_start(self, configure: Configure, provider: Provider) -> None:
         rule = {"match_provider": "anthropic", "action": "transform", "dest_provider": "openai"}
-        daemon = start_daemon(
+        daemon = configure(
             inspector={"transforms": [rule]},
             providers={**anthropic_with(), "openai": {"type": "openai_chat", "auth": f"echo {REAL}"}},
         )
