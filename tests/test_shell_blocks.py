@@ -2,19 +2,28 @@
 
 What the pages take for granted is provided: agents by their names (one small client that goes to Anthropic's address),
 ids of flows, the usual ports. A block that cannot be run says why on the line above: `<!-- not run: REASON -->`.
+
+A shell runs them; only commands that neither start, stop nor set up anything run in this process and save their
+imports.
+What README.md and quickstart.md say is always typed as a reader does.
 """
 
 from __future__ import annotations
 
+import io
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from itertools import groupby
 from pathlib import Path
 
 import pytest
 
+from ccinspect.cli.main import dispatch
 from ccinspect.demo.provider import Provider
 from tests.support import unprivileged
 from tests.support.daemon import Daemon, clean_environment, settings_for
@@ -26,6 +35,12 @@ pytestmark = [pytest.mark.slow, pytest.mark.jail]
 GENERATED = {"cli.md", "configuration.md"}
 # These end the daemon, or take away what other blocks look at: they come last.
 LAST = ("flows clear", "ccinspect stop", "db restore", "db reset")
+TYPED = {"README.md", "quickstart.md"}
+PLAIN = re.compile(
+    r"ccinspect (flows (list|show|context|compare|diff|export|dump|replay)|conversations|cache|report|limits|check"
+    r"|hooks|shapes|session|reanalyse)"
+    r"( [^|<>;&$`\\]*)?"
+)
 AGENTS = ("claude", "codex", "aider")
 # Two turns in one conversation, and two calls of another provider.
 AGENT = """#!/bin/sh
@@ -47,6 +62,9 @@ for words in one two; do
         -H 'content-type: application/json' -d "$body"
 done
 """
+
+
+UNTIL_CTRL_C = 'until_ctrl_c() { timeout -s INT 1 "$@" || [ $? = 124 ]; }\n'
 
 
 def runnable() -> list[Block]:
@@ -85,7 +103,7 @@ class Reader:
 
     def types(self, script: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", script],
+            ["bash", "-euo", "pipefail", "-c", UNTIL_CTRL_C + script],
             cwd=self.home,
             env=self.environment,
             stdin=subprocess.DEVNULL,
@@ -93,6 +111,20 @@ class Reader:
             text=True,
             timeout=110,
         )
+
+    def runs_here(self, line: str, monkeypatch: pytest.MonkeyPatch) -> subprocess.CompletedProcess[str]:
+        """As `types`, for one command without anything of the shell, in this process."""
+        words = shlex.split(line)[1:]
+        out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
+        with monkeypatch.context() as here, redirect_stdout(out), redirect_stderr(err):
+            here.chdir(self.home)
+            for name in os.environ.keys() - self.environment.keys():
+                here.delenv(name)
+            for name, value in self.environment.items():
+                here.setenv(name, value)
+            status = dispatch(words)
+        said, complained = (stream.buffer.getvalue().decode() for stream in (out, err))
+        return subprocess.CompletedProcess(words, status, said, complained)
 
     def prepared(self, script: str) -> str:
         """The script with what stands for something put in its place, and without what was typed already."""
@@ -112,7 +144,7 @@ class Reader:
             "ccinspect flows tail": "until_ctrl_c ccinspect flows tail",
         }.items():
             script = script.replace(sign, meant)
-        return 'until_ctrl_c() { timeout -s INT 1 "$@" || [ $? = 124 ]; }\n' + script
+        return script
 
 
 @pytest.fixture(scope="module")
@@ -142,10 +174,25 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
 
 
 @pytest.mark.parametrize("block", [pytest.param(block, id=block.name) for block in runnable()])
-def test_what_a_page_says_works(reader: Reader, block: Block) -> None:
-    done = reader.types(reader.prepared(block.script))
-    assert done.returncode == 0, f"{block.script}\ngave {done.returncode}:\n{done.stdout}\n{done.stderr}"
-    assert "Traceback" not in done.stderr
+def test_what_a_page_says_works(reader: Reader, block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
+    for part in parts_of(reader.prepared(block.script), block.page):
+        if block.page not in TYPED and PLAIN.fullmatch(part):
+            done = reader.runs_here(part, monkeypatch)
+        else:
+            done = reader.types(part)
+        assert done.returncode == 0, f"{part}\ngave {done.returncode}:\n{done.stdout}\n{done.stderr}"
+        assert "Traceback" not in done.stderr
+
+
+def parts_of(script: str, page: str) -> list[str]:
+    """The commands of a script of which none needs what another left in the shell; else the script as a whole."""
+    lines = [line for line in script.splitlines() if line.strip()]
+    alone = page not in TYPED and all(re.fullmatch(r"(until_ctrl_c )?ccinspect .*[^\\]", line) for line in lines)
+    if not (alone and any(PLAIN.fullmatch(line) for line in lines)):
+        return [script]
+    # What a shell has to run between two others of its kind, it runs with them.
+    kinds = groupby(lines, lambda line: PLAIN.fullmatch(line) is not None)
+    return [part for plain, group in kinds for part in (list(group) if plain else ["\n".join(group)])]
 
 
 def test_a_block_that_is_not_run_says_why() -> None:
