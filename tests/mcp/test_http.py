@@ -7,18 +7,20 @@ import json
 import os
 import select
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import anyio
 import httpx
+import pytest
 from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
 
-from tests.conftest import StartDaemon
+from ccinspect.demo.provider import Provider
+from ccinspect.store.query import StoreReader
 from tests.mcp.test_stdio import text_of
-from tests.support.daemon import Daemon
+from tests.support.daemon import Daemon, settings_for
 
 Work = Callable[[ClientSession], Awaitable[None]]
 
@@ -71,14 +73,31 @@ def send(daemon: Daemon) -> None:
         connection.close()
 
 
-def test_the_daemon_serves_what_it_captured(start_daemon: StartDaemon) -> None:
-    daemon = start_daemon(mcp={"enabled": True, "port": 0})
+@pytest.fixture(scope="module")
+def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """A daemon for all tests, each of which leaves it serving."""
+    directory = tmp_path_factory.mktemp("serving")
+    with Provider() as provider:
+        settings = settings_for(provider, directory) | {"mcp": {"enabled": True, "port": 0}}
+        daemon = Daemon(directory / "instance", settings)
+        try:
+            daemon.start()
+            yield daemon
+            print(f"--- log of the daemon\n{daemon.log()}")
+        finally:
+            daemon.stop()
+
+
+def test_the_daemon_serves_what_it_captured(serving: Daemon) -> None:
+    daemon = serving
     block = server_of(daemon)
+    with StoreReader(daemon.paths.store_dir) as store:
+        before = store.count()
     send(daemon)
 
     async def work(session: ClientSession) -> None:
         found = json.loads(text_of(await session.call_tool("search_flows", {"model_calls": True})))
-        assert found["total"] == 1
+        assert found["total"] == before + 1
         cost = json.loads(text_of(await session.call_tool("context_breakdown", {})))
         assert cost["call"]["model"] == "claude-sonnet-4-5"
 
@@ -87,8 +106,23 @@ def test_the_daemon_serves_what_it_captured(start_daemon: StartDaemon) -> None:
     assert daemon.run("status", "--mcp").returncode == 0
 
 
-def test_without_the_token_nothing_is_told_and_nothing_outlives_the_daemon(start_daemon: StartDaemon) -> None:
-    daemon = start_daemon(mcp={"enabled": True, "port": 0})
+def test_a_server_that_dies_is_started_again_and_traffic_goes_on(serving: Daemon) -> None:
+    daemon = serving
+    block = server_of(daemon)
+    os.kill(worker_of(daemon), signal.SIGKILL)
+    send(daemon)
+    assert server_of(daemon) | {"running": True} == block | {"running": True}
+
+
+def test_without_being_asked_for_there_is_none(daemon: Daemon) -> None:
+    block = daemon.json("status", "--json")["mcp"]
+    assert not block["enabled"]
+    assert not block["running"]
+    assert not daemon.paths.mcp_token.exists()
+
+
+def test_without_the_token_nothing_is_told_and_nothing_outlives_the_daemon(serving: Daemon) -> None:
+    daemon = serving
     block = server_of(daemon)
     for headers, status in (
         ({}, 401),
@@ -108,21 +142,6 @@ def test_without_the_token_nothing_is_told_and_nothing_outlives_the_daemon(start
         os.close(process)
     daemon.restart_after_kill()
     assert server_of(daemon)["url"]
-
-
-def test_a_server_that_dies_is_started_again_and_traffic_goes_on(start_daemon: StartDaemon) -> None:
-    daemon = start_daemon(mcp={"enabled": True, "port": 0})
-    block = server_of(daemon)
-    os.kill(worker_of(daemon), signal.SIGKILL)
-    send(daemon)
-    assert server_of(daemon) | {"running": True} == block | {"running": True}
-
-
-def test_without_being_asked_for_there_is_none(daemon: Daemon) -> None:
-    block = daemon.json("status", "--json")["mcp"]
-    assert not block["enabled"]
-    assert not block["running"]
-    assert not daemon.paths.mcp_token.exists()
 
 
 def worker_of(daemon: Daemon) -> int:
