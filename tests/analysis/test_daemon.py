@@ -33,7 +33,7 @@ from ccinspect.errors import ConfigError
 from ccinspect.store.selection import Selection
 from tests.analysis.stored import MODEL, TEXT_START, message_start, sse, text_delta
 from tests.conftest import StartDaemon
-from tests.support.daemon import Daemon
+from tests.support.daemon import Daemon, settings_for
 
 KEY = "sk-ant-api03-this-is-a-secret-of-the-test-0002"
 WEATHER: Any = {
@@ -44,6 +44,35 @@ WEATHER: Any = {
 EVERYTHING = Selection()
 
 pytestmark = pytest.mark.filterwarnings("ignore:The model:DeprecationWarning")
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[Provider]:
+    with Provider() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def running(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    directory: Path = tmp_path_factory.mktemp("analysed")
+    started = Daemon(directory / "instance", settings_for(provider, directory))
+    started.start()
+    try:
+        yield started
+    finally:
+        print(f"--- log of the daemon\n{started.log()}")
+        started.stop()
+
+
+@pytest.fixture
+def daemon(running: Daemon, provider: Provider) -> Daemon:
+    """The daemon that the tests share, with nothing in its store; who breaks or restarts one starts one."""
+    control(running, "flush")
+    control(running, "flows.clear")
+    control(running, "flush")
+    running.finished.clear()
+    provider.forget()
+    return running
 
 
 @contextmanager
@@ -91,7 +120,8 @@ def analyst_of(daemon: Daemon) -> dict[str, Any]:
     return status
 
 
-def test_no_analyst_runs_before_there_is_something_to_analyse(daemon: Daemon) -> None:
+def test_no_analyst_runs_before_there_is_something_to_analyse(start_daemon: StartDaemon) -> None:
+    daemon = start_daemon()
     assert analyst_of(daemon)["running"] is False
     plainly(daemon, "GET", "/v1/models")
     daemon.wait_for(1)
@@ -373,7 +403,8 @@ def test_reanalysis_tells_how_far_it_is_and_changes_nothing_else(daemon: Daemon)
         assert analysis.calls(EVERYTHING) == before
 
 
-def test_a_killed_analyst_is_replaced(daemon: Daemon) -> None:
+def test_a_killed_analyst_is_replaced(start_daemon: StartDaemon) -> None:
+    daemon = start_daemon()
     with claude(daemon) as client:
         ask(client)
         control(daemon, "flush")
@@ -407,7 +438,8 @@ def _wait_for_end(process: int) -> bool:
         os.close(process)
 
 
-def test_the_analyst_ends_with_a_daemon_that_is_killed(daemon: Daemon) -> None:
+def test_the_analyst_ends_with_a_daemon_that_is_killed(start_daemon: StartDaemon) -> None:
+    daemon = start_daemon()
     with claude(daemon) as client:
         ask(client)
     control(daemon, "flush")
@@ -443,7 +475,8 @@ def test_what_is_removed_from_the_store_is_gone_from_the_analysis(daemon: Daemon
             assert db.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table
 
 
-def test_nothing_that_was_said_and_no_secret_is_in_the_analysis(daemon: Daemon) -> None:
+def test_nothing_that_was_said_and_no_secret_is_in_the_analysis(start_daemon: StartDaemon) -> None:
+    daemon = start_daemon()
     with claude(daemon) as client:
         ask(
             client, "The password of the moon is swordfish-4711.", system="Keep the words xylophone-quartz to yourself."
