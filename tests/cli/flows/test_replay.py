@@ -7,8 +7,6 @@ import urllib.error
 import urllib.request
 from typing import Any
 
-import pytest
-
 from ccinspect.demo.answers import json_answer
 from ccinspect.demo.provider import Provider
 from tests.cli.conftest import Place, http_flow
@@ -113,24 +111,20 @@ def test_a_request_that_is_no_model_call_can_be_replayed(daemon: Daemon, provide
     assert '"two": 2' in done.stdout
 
 
-@pytest.mark.parametrize(
-    ("words", "environ", "status", "said"),
-    [
+def test_what_cannot_be_sent_is_said_and_not_sent(daemon: Daemon, provider: Provider) -> None:
+    cases: list[tuple[list[str], dict[str, str], int, str]] = [
         ([], {}, 1, "ANTHROPIC_API_KEY"),
         (["--set", "nonsense"], ENVIRON, 2, "no assignment"),
         (["--set", "messages[9].content=1"], ENVIRON, 2, "the request has no .messages[9]"),
         (["--provider", "nobody"], ENVIRON, 1, "providers.nobody has no `auth`"),
         (["--times", "0"], ENVIRON, 2, "--times"),
-    ],
-)
-def test_what_cannot_be_sent_is_said_and_not_sent(
-    daemon: Daemon, provider: Provider, words: list[str], environ: dict[str, str], status: int, said: str
-) -> None:
+    ]
     flow = ask(daemon)
-    done = daemon.run("flows", "replay", flow, *words, env=environ)
-    assert (done.returncode, done.stdout) == (status, "")
-    assert said in done.stderr
-    assert len(provider.requests) == 1
+    for words, environ, status, said in cases:
+        done = daemon.run("flows", "replay", flow, *words, env=environ)
+        assert (done.returncode, done.stdout) == (status, ""), words
+        assert said in done.stderr, words
+        assert len(provider.requests) == 1, words
 
 
 def test_without_a_daemon_nothing_can_be_replayed(place: Place) -> None:
