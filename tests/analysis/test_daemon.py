@@ -30,6 +30,7 @@ from ccinspect.demo.answers import Answer, Gate, Truncate, chunk, head
 from ccinspect.demo.answers import json_answer as scripted_json
 from ccinspect.demo.provider import Provider
 from ccinspect.errors import ConfigError
+from ccinspect.store.query import StoreReader
 from ccinspect.store.selection import Selection
 from tests.analysis.stored import MODEL, TEXT_START, message_start, sse, text_delta
 from tests.conftest import StartDaemon
@@ -68,6 +69,10 @@ def running(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Ite
 def daemon(running: Daemon, provider: Provider) -> Daemon:
     """The daemon that the tests share, with nothing in its store; who breaks or restarts one starts one."""
     control(running, "flush")
+    with StoreReader(running.paths.store_dir) as store:
+        ended = sum(record["state"] != "started" for record in store.iter_records(Selection()))
+    # What is told late must not be taken for a flow of the next test.
+    running.wait_for(ended, lambda _: True)
     control(running, "flows.clear")
     control(running, "flush")
     running.finished.clear()

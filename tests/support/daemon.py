@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -15,8 +16,10 @@ from typing import Any
 
 import yaml
 
+from ccinspect.control import protocol
 from ccinspect.control.client import ControlClient
 from ccinspect.demo.provider import Provider
+from ccinspect.errors import CcinspectError
 from ccinspect.paths import Paths, resolve_paths
 from tests.support import unprivileged as unprivileged_user
 
@@ -38,7 +41,7 @@ def settings_for(provider: Provider, directory: Path) -> dict[str, Any]:
 
 
 class Daemon:
-    """One running daemon. `start` and `stop` go through the command line, as a user would."""
+    """One running daemon, started through the command line, as a user would."""
 
     def __init__(self, directory: Path, settings: Mapping[str, Any], *, unprivileged: bool = False) -> None:
         """`directory` becomes its `--config`; `settings` is what its ccinspect.yaml holds.
@@ -65,9 +68,9 @@ class Daemon:
         """Start it and listen to its events. Fails the test with the daemon's own words when it cannot."""
         started = self.run("start", "--detach")
         assert started.returncode == 0, f"the daemon did not start:\n{started.stderr}\n{self.log()}"
-        self.status = self.json("status", "--json")
-        self._process = os.pidfd_open(self.status["pid"])
         client = ControlClient.connect(self.paths.control_socket)
+        self.status: Record = client.call(protocol.STATUS)
+        self._process = os.pidfd_open(self.status["pid"])
         events = client.events()
         self._listener = threading.Thread(target=self._listen, args=(client, events), daemon=True)
         self._listener.start()
@@ -77,10 +80,12 @@ class Daemon:
         if self._process is None:
             return
         try:
-            stopped = self.run("stop", check=False, timeout=90)
-            if not self.wait_gone(0):
+            # One that a test has killed or stopped cannot be told.
+            with contextlib.suppress(CcinspectError), ControlClient.connect(self.paths.control_socket) as client:
+                client.call(protocol.SHUTDOWN)
+            if not self.wait_gone(90):
                 self.kill()
-                raise AssertionError(f"the daemon did not stop:\n{stopped.stderr}\n{self.log()}")
+                raise AssertionError(f"the daemon did not stop:\n{self.log()}")
         finally:
             self._let_go()
 
