@@ -91,27 +91,29 @@ class ProcessFinder:
         """
         wanted = _Endpoint(ip_address(address), port)
         with self._lock:
-            pids = self._descendants()
-            inode, member = self._inode(wanted, protocol, pids)
-            if inode is None or member is None:
-                return None
-            holders, closed = self._holders(inode, pids)
-            if not holders:
-                # A process that was adopted by another than the run's supervisor, but never left the namespace.
-                strays = [pid for pid in self._same_namespace(member) if pid not in pids]
-                holders, closed_strays = self._holders(inode, strays)
-                closed += closed_strays
-            if holders:
-                # The opener of a socket that was inherited is the one whose parents do not have it.
-                opener = next(pid for pid in holders if self._parent(pid) not in holders)
-                # A connection that the supervisor relays (to a port of the host) says nothing of who asked for it.
-                return None if self._is_machinery(opener) else self._describe(opener, inferred=False)
-            left = [
-                pid
-                for pid in closed
-                if not self._is_machinery(pid) and self._inode(wanted, protocol, [pid])[0] == inode
-            ]
-            return self._describe(left[0], inferred=True) if len(left) == 1 else None
+            # Tables of /proc are no snapshots: while others come and go, what is there may be missing in them.
+            return self._look(wanted, protocol) or self._look(wanted, protocol)
+
+    def _look(self, wanted: _Endpoint, protocol: Protocol) -> Opener | None:
+        pids = self._descendants()
+        inode, member = self._inode(wanted, protocol, pids)
+        if inode is None or member is None:
+            return None
+        holders, closed = self._holders(inode, pids)
+        if not holders:
+            # A process that was adopted by another than the run's supervisor, but never left the namespace.
+            strays = [pid for pid in self._same_namespace(member) if pid not in pids]
+            holders, closed_strays = self._holders(inode, strays)
+            closed += closed_strays
+        if holders:
+            # The opener of a socket that was inherited is the one whose parents do not have it.
+            opener = next(pid for pid in holders if self._parent(pid) not in holders)
+            # A connection that the supervisor relays (to a port of the host) says nothing of who asked for it.
+            return None if self._is_machinery(opener) else self._describe(opener, inferred=False)
+        left = [
+            pid for pid in closed if not self._is_machinery(pid) and self._inode(wanted, protocol, [pid])[0] == inode
+        ]
+        return self._describe(left[0], inferred=True) if len(left) == 1 else None
 
     def _descendants(self) -> dict[int, None]:
         """All processes below the root, and the root, in the order they are best looked at."""
