@@ -278,7 +278,7 @@ class TestOpencode:
         ("model", "provider_name", "dialect"),
         [
             ("anthropic/claude-sonnet-4-6", "anthropic", "anthropic"),
-            ("openai/gpt-5", "openai", "openai_responses"),
+            pytest.param("openai/gpt-5", "openai", "openai_responses", marks=pytest.mark.long),
         ],
     )
     def test_a_tool_of_an_mcp_server(
