@@ -20,8 +20,8 @@ from ccinspect.mcp.captured import Captured
 from ccinspect.mcp.flow_content import FLOW, Flow
 from ccinspect.mcp.flow_messages import blocks_shown
 from ccinspect.mcp.flow_search import row
-from ccinspect.mcp.masking import masked
 from ccinspect.mcp.tool import Arguments, Tool
+from ccinspect.policy.unreadable import masked
 from ccinspect.store.selection import Selection, parse_time
 
 _ANSWER = 4_000

@@ -13,8 +13,8 @@ from ccinspect.mcp.answers import Answer, JsonObject, fitting, known, short
 from ccinspect.mcp.bodies import Body, Side, read_body
 from ccinspect.mcp.captured import Captured
 from ccinspect.mcp.flow_content import FLOW, Flow
-from ccinspect.mcp.masking import masked, masked_json
 from ccinspect.mcp.tool import Arguments, Tool
+from ccinspect.policy.unreadable import masked, masked_json
 from ccinspect.store.har_entry import url_of
 from ccinspect.wire.jsondiff import Difference, differences
 

@@ -14,10 +14,10 @@ from ccinspect.mcp.answers import Answer, JsonObject, known, short
 from ccinspect.mcp.bodies import Body, NoSuchPlace, Side, at_path, read_body
 from ccinspect.mcp.captured import Captured
 from ccinspect.mcp.flow_search import row
-from ccinspect.mcp.masking import masked, masked_piece
 from ccinspect.mcp.outline import outline
 from ccinspect.mcp.tool import Arguments, Tool
 from ccinspect.paths import make_private_dir
+from ccinspect.policy.unreadable import masked, masked_piece
 from ccinspect.store.query import StoreReader
 
 MAX_LENGTH = 20_000

@@ -14,8 +14,8 @@ from ccinspect.errors import NoModelCall
 from ccinspect.mcp.answers import Answer, JsonObject, known, moment, page, short
 from ccinspect.mcp.captured import Captured
 from ccinspect.mcp.flow_content import Flow
-from ccinspect.mcp.masking import masked
 from ccinspect.mcp.tool import Tool
+from ccinspect.policy.unreadable import masked
 from ccinspect.wire.model import Block, Media, Refusal, Text, Thinking, ToolCall, ToolResult, Unknown
 
 _MAX_PIECES = 20_000

@@ -12,9 +12,9 @@ from ccinspect.analysis.glance import Glance
 from ccinspect.errors import CcinspectError
 from ccinspect.mcp.answers import Answer, JsonObject, fitting, known, moment, page, short
 from ccinspect.mcp.captured import Captured
-from ccinspect.mcp.masking import masked, masked_json
 from ccinspect.mcp.session_span import SESSION, narrowed
 from ccinspect.mcp.tool import Arguments, Tool
+from ccinspect.policy.unreadable import masked, masked_json
 from ccinspect.store.har_entry import url_of
 from ccinspect.store.jqfilter import apply
 from ccinspect.store.query import StoreReader

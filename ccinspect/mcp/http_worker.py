@@ -22,8 +22,8 @@ import uvicorn
 from ccinspect.control.run_token import KEY_BYTES
 from ccinspect.mcp.doors import Doors
 from ccinspect.mcp.gate import Gate
-from ccinspect.mcp.masking import prepare
 from ccinspect.paths import Paths
+from ccinspect.policy.unreadable import prepare
 
 NICENESS = 8
 _MAX_CONNECTIONS = 200

@@ -19,9 +19,9 @@ from ccinspect.analysis.results import (
 from ccinspect.mcp.answers import Answer, JsonObject, fitting, heaviest, known, moment, page, plain, short
 from ccinspect.mcp.captured import Captured
 from ccinspect.mcp.flow_content import Flow
-from ccinspect.mcp.masking import masked
 from ccinspect.mcp.session_span import SESSION, narrowed
 from ccinspect.mcp.tool import Arguments, Tool
+from ccinspect.policy.unreadable import masked
 from ccinspect.store.selection import Selection, parse_time
 
 _ENTRIES = 12

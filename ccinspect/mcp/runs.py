@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from ccinspect.mcp.answers import Answer, JsonObject, known, moment, page, short
 from ccinspect.mcp.captured import Captured
-from ccinspect.mcp.masking import masked
 from ccinspect.mcp.model_calls import Paged
 from ccinspect.mcp.tool import Tool
+from ccinspect.policy.unreadable import masked
 
 _COMMAND = 200
 

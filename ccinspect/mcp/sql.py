@@ -12,9 +12,9 @@ from ccinspect.analysis import schema
 from ccinspect.errors import CcinspectError
 from ccinspect.mcp.answers import Answer, JsonObject, fitting, short
 from ccinspect.mcp.captured import Captured
-from ccinspect.mcp.masking import masked
 from ccinspect.mcp.run_copy import copied
 from ccinspect.mcp.tool import Arguments, Tool
+from ccinspect.policy.unreadable import masked
 
 SECONDS = 5.0
 _STEPS = 20_000

@@ -13,9 +13,9 @@ from mcp.server.stdio import stdio_server
 
 from ccinspect.mcp.captured import Captured
 from ccinspect.mcp.catalogue import offered
-from ccinspect.mcp.masking import prepare
 from ccinspect.mcp.server import build_server
 from ccinspect.paths import Paths
+from ccinspect.policy.unreadable import prepare
 
 
 def serve_stdio(paths: Paths) -> None:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from ccinspect.policy.unreadable import masked
+from ccinspect.policy.unreadable import masked, masked_json
 from ccinspect.telemetry import names
 from ccinspect.telemetry.spans import Attributes
 from ccinspect.wire.model import (
@@ -83,7 +83,7 @@ def _newest(messages: list[Json]) -> str:
     kept: list[str] = []
     room = MOST - 1_000
     for number, message in enumerate(reversed(messages)):
-        hidden = _masked(message)
+        hidden = masked_json(message)
         written = _written(hidden)
         if _size(written) > room and not kept:
             written = _cut_to(hidden, room)
@@ -102,7 +102,7 @@ def _text(value: Json) -> str:
 def _fitting(value: Json, most: int) -> str:
     """A message, part or list of them as JSON of so many bytes at most; long texts are cut where it is too long."""
     # Before anything is cut: half a key is not known as one.
-    return _cut_to(_masked(value), most)
+    return _cut_to(masked_json(value), most)
 
 
 def _cut_to(value: Json, most: int) -> str:
@@ -136,14 +136,6 @@ def _written(value: Json) -> str:
     # Lone surrogates cannot be put into protobuf.
     written = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
     return written.encode("utf-8", "replace").decode()
-
-
-def _masked(value: Json) -> Json:
-    if isinstance(value, str):
-        return masked(value)
-    if isinstance(value, dict):
-        return {masked(str(name)): _masked(item) for name, item in value.items()}
-    return [_masked(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _size(text: str) -> int:
