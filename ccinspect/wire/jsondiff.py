@@ -161,16 +161,16 @@ def _likeness(before: Json, after: Json) -> float:
 
 def _common(before: str, after: str) -> int:
     """Characters that two texts share at their beginning and at their end."""
-    shorter = min(len(before), len(after))
-    head = _shared(before, after, shorter)
-    return head + _shared(before[::-1], after[::-1], shorter - head)
+    head = common_start(before, after)
+    return head + min(common_start(before[::-1], after[::-1]), min(len(before), len(after)) - head)
 
 
-def _shared(before: str, after: str, most: int) -> int:
-    low, high = 0, most
+def common_start(one: str, other: str) -> int:
+    """How many characters two texts share at their beginning; of long ones faster than looking at each."""
+    low, high = 0, min(len(one), len(other))
     while low < high:
         middle = (low + high + 1) // 2
-        if before[:middle] == after[:middle]:
+        if one[:middle] == other[:middle]:
             low = middle
         else:
             high = middle - 1

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ccinspect.wire.jsonalign import align
+from ccinspect.wire.jsondiff import common_start
 
 # Above it, difflib might take minutes; what is used then matches less, but in time.
 _MAX_PRODUCT = 1_000_000
@@ -103,7 +104,7 @@ def windows(before: str, after: str, columns: int) -> tuple[str, str]:
     """Of two long lines the stretch in which they differ, each at most `columns` long; `…` stands for what is cut."""
     if max(len(before), len(after)) <= columns:
         return before, after
-    head = _common_start(before, after)
+    head = common_start(before, after)
     start = max(0, head - columns // 4)
     return _window(before, start, columns), _window(after, start, columns)
 
@@ -113,14 +114,3 @@ def _window(text: str, start: int, columns: int) -> str:
     room = columns - len(lead)
     piece = text[start : start + room]
     return lead + (piece if start + room >= len(text) else piece[:-1] + "…")
-
-
-def _common_start(before: str, after: str) -> int:
-    low, high = 0, min(len(before), len(after))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if before[:middle] == after[:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
