@@ -7,8 +7,13 @@ from collections.abc import Iterator
 from itertools import islice
 
 from ccinspect.analyser.composition import blocks_in_order
+from ccinspect.wire.jsondiff import common_start
 from ccinspect.wire.jsontext import dump_text
 from ccinspect.wire.model import Block, Media, Refusal, Request, Text, Thinking, Tool, ToolCall, ToolResult, Unknown
+
+_LINES_SHOWN = 12
+_SHOWN = 400
+"""Characters of one line."""
 
 
 def changed_block(previous: Request, current: Request, at: int) -> str:
@@ -49,9 +54,6 @@ def _indented(value: object) -> str:
         return dump_text(value)
 
 
-_SHOWN = 400
-
-
 def difference(before: str, after: str, context: int = 2) -> str:
     """The first stretch in which two texts differ: lines marked `-` and `+`, with some around them; about a screenful.
 
@@ -64,7 +66,7 @@ def difference(before: str, after: str, context: int = 2) -> str:
         same_end += 1
     removed, added = old[start : len(old) - same_end], new[start : len(new) - same_end]
     # In long lines, what they have in common is cut off their beginning.
-    skip = _alike(removed[0], added[0]) if removed and added else 0
+    skip = common_start(removed[0], added[0]) if removed and added else 0
     skip = max(0, skip - _SHOWN // 4) if skip > _SHOWN // 2 else 0
     lines = [f"@@ line {start + 1} @@", *(f"  {_clip(line)}" for line in old[max(0, start - context) : start])]
     for sign, changed in (("-", removed), ("+", added)):
@@ -73,15 +75,6 @@ def difference(before: str, after: str, context: int = 2) -> str:
             lines.append(f"{sign} ... and {len(changed) - _LINES_SHOWN} lines more")
     lines += [f"  {_clip(line)}" for line in old[len(old) - same_end :][:context]]
     return "\n".join(lines)
-
-
-_LINES_SHOWN = 12
-
-
-def _alike(one: str, other: str) -> int:
-    """How many characters two lines have in common at their beginning."""
-    pairs = enumerate(zip(one, other, strict=False))
-    return next((at for at, (left, right) in pairs if left != right), min(len(one), len(other)))
 
 
 def _clip(line: str, skip: int = 0) -> str:
