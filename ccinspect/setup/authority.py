@@ -66,15 +66,20 @@ class Authority:
         return pkcs12.serialize_java_truststore([entry], BestAvailableEncryption(PASSWORD.encode()))
 
 
+def no_authority_yet() -> SetupError:
+    """The error of who needs the certificate before there is one."""
+    return SetupError(
+        "there is no certificate authority of ours yet: the daemon makes it when it first starts",
+        "start it: ccinspect start --detach",
+    )
+
+
 def load(ca_cert: Path) -> Authority:
     """Read the certificate. Raises SetupError when there is none yet."""
     try:
         blocks = pem_blocks(ca_cert.read_bytes())
     except FileNotFoundError as error:
-        raise SetupError(
-            "there is no certificate authority of ours yet: the daemon makes it when it first starts",
-            "start it: ccinspect start --detach",
-        ) from error
+        raise no_authority_yet() from error
     except OSError as error:
         raise SetupError(f"{ca_cert} cannot be read: {error.strerror}", "make it readable for you") from error
     if not blocks:

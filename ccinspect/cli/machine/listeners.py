@@ -56,6 +56,7 @@ def _bundle(instance: Instance) -> Path:
     from ccinspect.daemon.roots import system_bundle
     from ccinspect.jail.trust import write_bundle
     from ccinspect.paths import make_private_dir
+    from ccinspect.setup.authority import no_authority_yet
 
     paths = instance.paths
     environ = _without_ours(os.environ, str(paths.data_dir))
@@ -64,10 +65,7 @@ def _bundle(instance: Instance) -> Path:
             make_private_dir(paths.data_dir / "bundles"), paths.ca_cert, environ, system_bundle(environ)
         )
     except FileNotFoundError as error:
-        raise SetupError(
-            "there is no certificate authority of ours yet: the daemon makes it when it first starts",
-            "start it: ccinspect start --detach",
-        ) from error
+        raise no_authority_yet() from error
     except OSError as error:
         raise SetupError(
             f"the bundle of trusted certificates cannot be written: {error}",
