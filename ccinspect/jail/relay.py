@@ -16,7 +16,7 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 class Relay:
     """One joined pair. `near` is connected; `far` is connected here, to `address`, without blocking.
 
-    The selector's keys carry callables that take the event mask; whoever runs the loop calls them.
+    The selector's keys carry callables that take the event mask, for `rounds.serve_ready`.
     """
 
     def __init__(

@@ -37,6 +37,7 @@ from ccinspect.jail.helpers import Helper
 from ccinspect.jail.inside import JailRequest
 from ccinspect.jail.netlink import Netlink
 from ccinspect.jail.proxies import without_proxies
+from ccinspect.jail.rounds import serve_ready
 from ccinspect.jail.session import JailSettings, Tunnel
 from ccinspect.jail.signals import FORWARDED, Signals
 from ccinspect.jail.terminal import Foreground
@@ -223,10 +224,7 @@ class _Supervisor:
         next_look = time.monotonic()
         while self._exit is None:
             timeout = max(0.0, next_look - time.monotonic()) if self._bridge else None
-            for key, mask in self._selector.select(timeout):
-                # A callback may have closed what a later event of the same round is about.
-                if key.fileobj in self._selector.get_map():
-                    key.data(mask)
+            serve_ready(self._selector, timeout)
             if self._bridge and time.monotonic() >= next_look:
                 next_look = time.monotonic() + INSIDE_INTERVAL
                 self._bridge.look()
