@@ -1,22 +1,9 @@
-"""Looking at processes from outside, and waiting for what no event tells of."""
+"""Looking at processes from outside."""
 
 from __future__ import annotations
 
 import contextlib
-import select
-import time
-from collections.abc import Callable
 from pathlib import Path
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 10) -> bool:
-    """Wait for something that no event tells of; returns whether it came about."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        select.select([], [], [], 0.01)
-    return True
 
 
 def tree(pid: int) -> list[int]:

@@ -18,7 +18,7 @@ from ccinspect.jail.bridge import loopback_endpoints, wanted_inside, wanted_on_h
 from ccinspect.jail.listeners import Listener
 from ccinspect.jail.session import JailSettings
 from tests.jail.conftest import Jail
-from tests.jail.processes import wait_until
+from tests.support.waiting import wait_until
 
 ME = 1000
 
@@ -246,25 +246,31 @@ def test_a_model_servers_port_leads_to_the_daemons_listener(jail: Jail, host_ser
 @pytest.mark.jail
 def test_a_host_port_that_comes_later_appears_and_vanishes(user_jail: Jail) -> None:
     code = """if True:
-        import socket, sys, time
-        port = int(sys.argv[1])
-        def there():
-            with socket.socket() as s: return s.connect_ex(("127.0.0.1", port)) == 0
-        print(there(), flush=True)
-        deadline = time.monotonic() + 10
-        while not there() and time.monotonic() < deadline: time.sleep(0.02)
-        print(there(), flush=True)
-        while there() and time.monotonic() < deadline: time.sleep(0.02)
-        print(there(), flush=True)
+        import socket, sys
+        for line in sys.stdin:
+            with socket.socket() as s: print(s.connect_ex(("127.0.0.1", int(sys.argv[1]))), flush=True)
     """
     with socket.create_server(("127.0.0.1", 0)) as spare:
         port = spare.getsockname()[1]
-    with user_jail.popen([sys.executable, "-c", code, str(port)], host_ports=[port]) as process:
-        assert process.stdout
-        assert process.stdout.readline() == "False\n"
+    argv = [sys.executable, "-c", code, str(port)]
+    with user_jail.popen(argv, popen={"stdin": subprocess.PIPE}, host_ports=[port]) as process:
+        asked, answered = process.stdin, process.stdout
+        assert asked
+        assert answered
+
+        def there() -> bool:
+            asked.write("\n")
+            asked.flush()
+            line = answered.readline()
+            assert line, process.stderr.read() if process.stderr else ""
+            return int(line) == 0
+
+        assert not there()
         with socket.create_server(("127.0.0.1", port)):
-            assert process.stdout.readline() == "True\n"
-        assert process.stdout.readline() == "False\n"
+            assert wait_until(there, 10)
+        assert wait_until(lambda: not there(), 10)
+        asked.close()
+        assert process.wait(20) == 0
 
 
 @pytest.mark.jail
@@ -285,8 +291,8 @@ def test_jails_side_by_side_share_their_servers_without_a_loop(user_jail: Jail) 
         first.stdin.write("close\n")
         first.stdin.flush()
         assert wait_until(lambda: not listening("127.0.0.1", port), 2)
-        time.sleep(0.6)
-        assert not listening("127.0.0.1", port), "the other bridge has brought it back"
+        # A bridge looks at the host five times a second, and inside more often.
+        assert not wait_until(lambda: listening("127.0.0.1", port), 0.6), "the other bridge has brought it back"
 
 
 @pytest.mark.jail

@@ -19,7 +19,8 @@ from typing import Any
 import pytest
 
 from tests.jail.conftest import Jail
-from tests.jail.processes import alive, named, tree, wait_until
+from tests.jail.processes import alive, named, tree
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.jail
 
@@ -92,14 +93,17 @@ def test_a_directory_that_is_gone_is_said(user_jail: Jail, ways: dict[str, Any])
 
 
 SIGNAL_COUNTER = """if True:
-    import signal, sys, os, time
-    counts = {}
-    def note(number, frame): counts[number] = counts.get(number, 0) + 1
-    for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGWINCH): signal.signal(s, note)
+    import signal, socket
+    come, wakeup = socket.socketpair()
+    wakeup.setblocking(False)
+    signal.set_wakeup_fd(wakeup.fileno())
+    for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(s, lambda number, frame: None)
     print("ready", flush=True)
-    while signal.SIGUSR1 not in counts: time.sleep(0.01)
-    time.sleep(0.2)
-    print({signal.Signals(k).name: v for k, v in counts.items()}, flush=True)
+    number = None
+    while number != signal.SIGUSR2:
+        number = come.recv(1)[0]
+        print(signal.Signals(number).name, flush=True)
 """
 
 
@@ -113,9 +117,11 @@ def test_a_signal_reaches_the_command_exactly_once(
         assert process.stdout
         assert process.stdout.readline() == "ready\n"
         (os.killpg if whole_group else os.kill)(process.pid, number)
-        time.sleep(0.1)
-        os.kill(process.pid, signal.SIGUSR1)
-        assert process.stdout.readline() == f"{{'{number.name}': 1, 'SIGUSR1': 1}}\n"
+        assert process.stdout.readline() == f"{number.name}\n"
+        # Each has passed all that stands between when it comes; a copy of the first would come before the last.
+        for later in (signal.SIGUSR1, signal.SIGUSR2):
+            os.kill(process.pid, later)
+            assert process.stdout.readline() == f"{later.name}\n"
         assert process.wait(10) == 0
 
 
@@ -154,6 +160,14 @@ class Terminal:
             self.text += os.read(self.master, 65536).decode(errors="replace")
         self.text = self.text[found.end() :]
         return found
+
+    def state_of(self, words: str) -> str:
+        """One letter for what the process with this command line does (man 5 proc_pid_stat); "" while there is none."""
+        for pid in tree(self.pid):
+            with contextlib.suppress(OSError):
+                if Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ").strip() == words:
+                    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return ""
 
     def await_job(self, part: str) -> None:
         """Wait until a process whose command line holds `part` has the terminal in front."""
@@ -222,7 +236,8 @@ def test_a_command_that_stops_itself_stops_the_run(terminal: Terminal) -> None:
 def test_a_background_run_reading_the_terminal_is_stopped_like_any_other(terminal: Terminal) -> None:
     terminal.send("jailed cat &\n")
     terminal.expect("outer> ")
-    terminal.send("sleep 1.5; echo\n")
+    assert wait_until(lambda: terminal.state_of("cat") == "T", 20)
+    terminal.send("\n")
     terminal.expect("Stopped")
     terminal.send("kill %1; fg\n")
     terminal.expect("outer> ")

@@ -15,9 +15,9 @@ from ccinspect.jail.certificates import pem_blocks, pem_to_der, subject_hash
 from ccinspect.jail.mounts import _outermost, resolver_configuration
 from ccinspect.jail.trust import TrustStore
 from tests.jail.conftest import Jail
-from tests.jail.processes import wait_until
 from tests.jail.tunnels import Tunnels
 from tests.support import unprivileged
+from tests.support.waiting import wait_until
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,9 @@ from threading import Thread
 
 import pytest
 
-from tests.jail.processes import alive, named, tree, wait_until
+from tests.jail.processes import alive, named, tree
 from tests.support.daemon import Daemon
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.jail
 
