@@ -9,13 +9,13 @@ import socket
 import subprocess
 import tempfile
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from ccinspect.demo.certificates import Authority
 from tests.support.ports import free_port
+from tests.support.waiting import wait_until
 
 USER, PASSWORD = "alice", "open-sesame-4711"
 
@@ -115,11 +115,9 @@ async def _stop(server: asyncio.Server, writers: Sequence[asyncio.StreamWriter])
 def _running(command: list[str], port: int, log: Path) -> Iterator[None]:
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + 20
-        while not _listens(port):
-            assert process.poll() is None, f"{command} ended:\n{log.read_text() if log.exists() else ''}"
-            assert time.monotonic() < deadline, f"{command} does not listen"
-            time.sleep(0.05)
+        wait_until(lambda: process.poll() is not None or _listens(port), 20)
+        assert process.poll() is None, f"{command} ended:\n{log.read_text() if log.exists() else ''}"
+        assert _listens(port), f"{command} does not listen"
         yield
     finally:
         process.send_signal(signal.SIGTERM)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import Any
 
 import pytest
 
@@ -15,6 +14,7 @@ from ccinspect.telemetry.sdk import Exporting as SdkExporting
 from ccinspect.telemetry.settings import OtelSettings
 from ccinspect.telemetry.spans import CLIENT, Place, Span
 from tests.support.ports import free_port
+from tests.support.waiting import wait_until
 from tests.telemetry.conftest import Exporting, hello
 from tests.telemetry.hostile import Hostile
 from tests.telemetry.receiver import Receiver
@@ -33,13 +33,6 @@ def short() -> Iterator[None]:
 
 def span(number: int) -> Span:
     return Span(f"span {number}", CLIENT, Place(1, number), None, 1.0, 2.0, {"text": "x"})
-
-
-def until(holds: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def flows_of(exporting: Exporting) -> int:
@@ -90,20 +83,20 @@ def test_while_it_is_down_no_flow_is_lost_and_after_it_spans_arrive(exporting: E
     for number in range(40):
         assert exporting.post(hello(f"number {number}")) == 200
     exporting.flush()
-    until(lambda: exporting.status()["failing"])
+    assert wait_until(lambda: exporting.status()["failing"], SECONDS)
     told = exporting.status()
     assert told["queued"] <= 16
     assert told["dropped"] >= 24
     assert told["exported"] == 0
     assert flows_of(exporting) == seen + 40
     with receiver:
-        until(lambda: "UNAUTHENTICATED" in exporting.status()["last_error"])
+        assert wait_until(lambda: "UNAUTHENTICATED" in exporting.status()["last_error"], SECONDS)
         shown = exporting.daemon.run("status").stdout
         line = next(line for line in shown.splitlines() if receiver.endpoint in line)
         assert "dropped" in line
         assert "UNAUTHENTICATED: nothing of this sort" in line
         receiver.refuse = None
         assert len(receiver.wait(lambda spans: len(spans) >= 16)) == 16
-        until(lambda: not exporting.status()["failing"])
+        assert wait_until(lambda: not exporting.status()["failing"], SECONDS)
         assert exporting.status()["exported"] == 16
         exporting.change(enabled=False)

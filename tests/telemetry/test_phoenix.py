@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 from tests.support.daemon import clean_environment
 from tests.support.ports import free_port
 from tests.support.venvs import SECONDS, python_with
+from tests.support.waiting import wait_until
 from tests.telemetry.conftest import MODEL, Exporting
 from tests.telemetry.test_daemon import LOOP
 
@@ -47,18 +47,22 @@ class Phoenix:
 
     def until(self, path: str, holds: Any, seconds: float = 60.0) -> Any:
         """What its API answers, once `holds` is true of it."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline and self._process.poll() is None:
+        text, found = b"", None
+
+        def answered() -> bool:
+            nonlocal text, found
+            assert self._process.poll() is None, self.log.read_text()[-3000:]
             try:
                 with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as answer:
                     text = answer.read()
             except OSError:
-                text = b""
+                return False
             found = json.loads(text) if text.startswith(b"{") else None
-            if text and holds(found):
-                return found
-            time.sleep(0.2)
-        raise AssertionError(f"{path}: {text[:3000]!r}\n{self.log.read_text()[-3000:]}")
+            return bool(text and holds(found))
+
+        in_time = wait_until(answered, seconds, pause=0.2)
+        assert in_time, f"{path}: {text[:3000]!r}\n{self.log.read_text()[-3000:]}"
+        return found
 
     def stop(self) -> None:
         self._process.terminate()

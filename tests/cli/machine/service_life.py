@@ -7,11 +7,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from tests.support.waiting import wait_until
 
 CCINSPECT = [sys.executable, "-P", "-m", "ccinspect"]
 UNIT = "ccinspect.service"
@@ -36,14 +37,14 @@ def state() -> dict[str, Any]:
 
 
 def until_restarted(pid: int) -> dict[str, Any]:
-    """systemd starts it again; that is looked for, for there is no event of it that could be waited for."""
-    deadline = time.monotonic() + SECONDS
-    while time.monotonic() < deadline:
+    """systemd starts it again after it has waited for a moment."""
+
+    def restarted() -> bool:
         shown = call("systemctl", "--user", "show", UNIT, "--property", "MainPID,ActiveState")
-        if "ActiveState=active" in shown and f"MainPID={pid}\n" not in shown:
-            return state()
-        time.sleep(0.2)
-    raise AssertionError(call("systemctl", "--user", "status", UNIT, status=3))
+        return "ActiveState=active" in shown and f"MainPID={pid}\n" not in shown
+
+    assert wait_until(restarted, SECONDS, pause=0.2), call("systemctl", "--user", "status", UNIT, status=3)
+    return state()
 
 
 def main() -> None:
