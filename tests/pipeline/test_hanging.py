@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -61,11 +61,10 @@ def waits_for_ever_on_the_proxys_loop(gate: threading.Event) -> Hook:
 
 def refuses_to_be_cancelled(gate: threading.Event) -> Hook:
     async def wait(ctx: Context) -> None:
-        while not gate.is_set():
-            try:
-                await asyncio.sleep(0.01)
-            except asyncio.CancelledError:
-                continue
+        opened = asyncio.ensure_future(asyncio.to_thread(gate.wait))
+        while not opened.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.shield(opened)
 
     return hook(name="hangs", writes=("headers",))(wait)
 
@@ -144,18 +143,20 @@ def test_when_all_threads_hang_further_hooks_are_skipped_at_once(gate: threading
 def test_more_requests_than_threads_wait_for_their_turn() -> None:
     running, most = [0], [0]
     lock = threading.Lock()
+    # Nobody goes on before there are three of them.
+    together = threading.Barrier(3)
 
     def busy(ctx: Context) -> None:
         with lock:
             running[0] += 1
             most[0] = max(most[0], running[0])
-        time.sleep(0.002)
+        together.wait(20)
         with lock:
             running[0] -= 1
 
     async def requests() -> None:
         pipeline = Pipeline({"inbound": [step(hook(name="busy")(busy), 30)]}, threads=3)
-        assert await asyncio.gather(*(through(pipeline) for _ in range(40))) == [{"busy": "ran"}] * 40
+        assert await asyncio.gather(*(through(pipeline) for _ in range(42))) == [{"busy": "ran"}] * 42
         pipeline.close()
 
     asyncio.run(requests())
@@ -164,15 +165,13 @@ def test_more_requests_than_threads_wait_for_their_turn() -> None:
 
 def test_who_found_no_thread_in_time_is_skipped_and_said(gate: threading.Event) -> None:
     def slow(ctx: Context) -> None:
-        gate.wait()
+        gate.wait(0.3)
 
     async def requests() -> None:
+        # `slow` keeps the only thread for longer than `quick` may take.
         slow_one, quick = step(hook(name="slow")(slow), 30), step(hook(name="quick")(lambda ctx: None), 0.05)
         pipeline = Pipeline({"inbound": [slow_one, quick]}, threads=1)
-        running = asyncio.ensure_future(pipeline.run("inbound", request(), FACTS))
-        await asyncio.sleep(0.2)
-        gate.set()
-        result = await running
+        result = await pipeline.run("inbound", request(), FACTS)
         assert states(result) == {"quick": "skipped", "slow": "ran"}
         assert "became free" in (result.records[0].error or "")
         pipeline.close()
@@ -181,19 +180,26 @@ def test_who_found_no_thread_in_time_is_skipped_and_said(gate: threading.Event) 
 
 
 def test_a_blocked_loop_takes_its_other_coroutines_with_it_but_not_those_to_come(gate: threading.Event) -> None:
+    # Of each request, for each may have a loop of its own.
+    both_began, waited = asyncio.Event(), asyncio.Event()
+
     @hook(name="waits")
     async def waits(ctx: Context) -> None:
-        await asyncio.sleep(0.01)
+        await both_began.wait()
         if ctx.headers.get("block"):
             gate.wait()
+        waited.set()
 
     @hook(name="bystander")
     async def bystander(ctx: Context) -> None:
-        await asyncio.sleep(0.05)
+        both_began.set()
+        await waited.wait()
 
     async def requests() -> None:
+        nonlocal both_began, waited
         pipeline = Pipeline({"inbound": [step(waits, 0.1), step(bystander, 30)]})
         assert await through(pipeline, block="1") == {"waits": "timeout", "bystander": "skipped"}
+        both_began, waited = asyncio.Event(), asyncio.Event()
         assert await through(pipeline) == {"waits": "ran", "bystander": "ran"}
         pipeline.close()
 
@@ -201,10 +207,11 @@ def test_a_blocked_loop_takes_its_other_coroutines_with_it_but_not_those_to_come
 
 
 def test_a_client_that_leaves_frees_what_worked_for_it(gate: threading.Event) -> None:
-    cancelled = threading.Event()
+    begun, cancelled = threading.Event(), threading.Event()
 
     @hook(name="waits")
     async def waits(ctx: Context) -> None:
+        begun.set()
         try:
             await asyncio.Event().wait()
         finally:
@@ -213,7 +220,7 @@ def test_a_client_that_leaves_frees_what_worked_for_it(gate: threading.Event) ->
     async def leave() -> None:
         pipeline = Pipeline({"inbound": [step(waits, 30), step(hangs_in_a_call(gate), 0.05)]}, threads=1)
         running = asyncio.ensure_future(pipeline.run("inbound", request(), FACTS))
-        await asyncio.sleep(0.01)
+        assert await asyncio.to_thread(begun.wait, 20)
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
