@@ -27,7 +27,7 @@ from ccinspect.identity.settings import ProviderName, ProviderSettings
 from ccinspect.outward.settings import UpstreamProxy
 from ccinspect.pipeline.settings import HooksConfig
 from ccinspect.policy.settings import BudgetConfig, PolicyConfig, RedactConfig
-from ccinspect.settings_file import line_of, read_settings
+from ccinspect.settings_file import line_of, parse, read_settings
 from ccinspect.telemetry.settings import OtelSettings
 from ccinspect.transform.settings import TransformRule, Upstream
 
@@ -363,7 +363,7 @@ def _environment_settings(env: Mapping[str, str]) -> Iterator[tuple[str, list[st
     for name in sorted(env):
         if name.startswith(ENV_PREFIX) and "__" in name and name not in RESERVED_ENV:
             try:
-                value = yaml.safe_load(env[name])
+                value = parse(env[name])
             except yaml.YAMLError as error:
                 raise ConfigError(
                     f"the environment variable {name} is not valid YAML: {env[name]!r}", "quote it, or unset it"

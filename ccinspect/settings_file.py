@@ -13,6 +13,23 @@ from ccinspect.errors import ConfigError
 _MERGE = "<<"
 
 
+class _Loader(yaml.SafeLoader):
+    """Keys are words: in the YAML 1.1 that PyYAML reads, `on` is one of the ways to write `true`."""
+
+    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        for key, _ in node.value:
+            if key.tag == "tag:yaml.org,2002:bool":
+                key.tag = "tag:yaml.org,2002:str"
+        return node
+
+
+def parse(text: str) -> Any:
+    """The value that YAML has. Raises yaml.YAMLError."""
+    # A SafeLoader: nothing but plain values can come of it.
+    return yaml.load(text, Loader=_Loader)
+
+
 def read_settings(path: Path) -> tuple[yaml.Node | None, dict[str, Any]]:
     """(the file's nodes, for `line_of`; its values); (None, {}) where there is no file or nothing in it.
 
@@ -27,7 +44,7 @@ def read_settings(path: Path) -> tuple[yaml.Node | None, dict[str, Any]]:
         raise ConfigError(f"cannot read {path}: {error}", "make it a readable UTF-8 file") from error
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
-        values = yaml.safe_load(text)
+        values = parse(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""

@@ -92,3 +92,22 @@ def test_what_the_environment_says_of_a_block_that_is_none(tmp_path: Path) -> No
 )
 def test_what_cannot_be_read_is_said(tmp_path: Path, text: str | bytes, words: str) -> None:
     assert words in refused(tmp_path, text)
+
+
+@pytest.mark.parametrize("codes", ["on: [429]", '"on": [429]', "on:\n      - 429"])
+def test_on_is_a_key_like_any_other(tmp_path: Path, codes: str) -> None:
+    found = load(tmp_path, f"providers:\n  anthropic:\n    fallbacks:\n      {codes}\n")
+    fallbacks = found.providers["anthropic"].fallbacks
+    assert fallbacks is not None
+    assert fallbacks.on == (429,)
+
+
+def test_on_is_a_key_in_the_environment_too(tmp_path: Path) -> None:
+    found = load(tmp_path, "", {"CCINSPECT_PROVIDERS__openai": "{fallbacks: {on: [500]}}"})
+    fallbacks = found.providers["openai"].fallbacks
+    assert fallbacks is not None
+    assert fallbacks.on == (500,)
+
+
+def test_on_is_true_where_a_value_stands(tmp_path: Path) -> None:
+    assert load(tmp_path, "inspector: {keylog: on}\n").inspector.keylog
