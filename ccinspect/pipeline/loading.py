@@ -157,9 +157,10 @@ def _hook_in(module: types.ModuleType, attribute: str, name: str, where: str) ->
 def steps_of(stage: Stage, entries: list[HookEntry], library: Library, timeout: float) -> list[Step]:
     """The steps of a stage as configured. Raises HookError."""
     steps: list[Step] = []
-    for at, entry in enumerate(entries):
+    for entry in entries:
         hook = library.find(entry.hook)
-        where = f"hooks.{stage}[{at}]: the hook {entry.hook}"
+        # Not by a number: those that nobody configured are counted here, too.
+        where = f"hooks.{stage}: the hook {entry.hook}"
         if hook.stage not in (None, stage):
             raise HookError(
                 f"{where} belongs into the stage {hook.stage}", f"move it to hooks.{hook.stage}; {_STOPPED}"

@@ -122,13 +122,13 @@ def test_a_changed_file_is_read_anew_when_it_was_forgotten(library: Library) -> 
         ("own", HEAD + "@hook(guard=5)\ndef a(ctx): ...\n", ["hook a", "guard"]),
         ("own", HEAD + "@hook(params=dict)\ndef a(ctx): ...\n", ["hook a", "pydantic"]),
         ("own", HEAD + "@hook(stage='middle')\ndef a(ctx): ...\n", ["hook a", "inbound, outbound"]),
-        ("own", HEAD + "@hook(stage='outbound')\ndef a(ctx): ...\n", ["outbound", "hooks.inbound[0]"]),
+        ("own", HEAD + "@hook(stage='outbound')\ndef a(ctx): ...\n", ["outbound", "hooks.inbound: the hook own"]),
         ("own", HEAD + "@hook()\n@hook()\ndef a(ctx): ...\n", ["no function"]),
         ({"hook": "built_in", "params": {"x": 1}}, "", ["no parameters"]),
         (
             {"hook": "own", "params": {"n": "many"}},
             HEAD + "class P(BaseModel):\n    n: int\n@hook(params=P)\ndef a(ctx, params): ...\n",
-            ["hooks.inbound[0]", "params.n", "integer"],
+            ["hooks.inbound: the hook own", "params.n", "integer"],
         ),
         (
             "own",
