@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,11 @@ _MERGE = "<<"
 class _Loader(yaml.SafeLoader):
     """Keys are words: in the YAML 1.1 that PyYAML reads, `on` is one of the ways to write `true`."""
 
-    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
-        node = super().compose_mapping_node(anchor)
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         for key, _ in node.value:
             if key.tag == "tag:yaml.org,2002:bool":
                 key.tag = "tag:yaml.org,2002:str"
-        return node
+        return super().construct_mapping(node, deep)
 
 
 def parse(text: str) -> Any:
