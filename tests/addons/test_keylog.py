@@ -8,7 +8,6 @@ import os
 import stat
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -17,18 +16,17 @@ import pytest
 
 from ccinspect.addons.keylog import KeyLog
 from tests.addons.keylog_scenario import WORDS
-from tests.support.daemon import Daemon, clean_environment
+from tests.conftest import StartDaemon
+from tests.support.daemon import clean_environment
+from tests.support.namespaces import unshared
 from tests.support.unprivileged import ROOT
-
-StartDaemon = Callable[..., Daemon]
 
 
 @pytest.fixture(scope="module")
 def captured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What keylog_scenario.py tells."""
     directory = tmp_path_factory.mktemp("keylog")
-    user = [] if os.getuid() == 0 else ["--map-root-user"]
-    command = ["unshare", *user, "--net", sys.executable, "-m", "tests.addons.keylog_scenario", str(directory)]
+    command = unshared(["--net"], [sys.executable, "-m", "tests.addons.keylog_scenario", directory])
     done = subprocess.run(command, cwd=ROOT, env=clean_environment(), capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

@@ -13,7 +13,7 @@ from ccinspect.jail import doctor, probe
 from ccinspect.jail.doctor import Check
 from ccinspect.jail.limits import limits
 from tests.jail.conftest import Jail
-from tests.support import unprivileged
+from tests.support import needs, unprivileged
 
 CHECKS = "import json; from ccinspect.jail.doctor import checks; print(json.dumps([c.as_json() for c in checks()]))"
 LIVE = """if True:
@@ -93,8 +93,7 @@ def test_the_live_probe_finds_a_sound_jail(jail: Jail, ipv6: bool) -> None:
 
 def test_outside_of_a_jail_the_same_attempts_succeed() -> None:
     """What shows that they try something real. In a network namespace of its own, for they change links and routes."""
-    if os.geteuid() != 0:
-        pytest.fail("needs root, to have something to lose")
+    needs.root("succeed at them")
     code = (
         "import json; from ccinspect.jail.escapes import attempts; print(json.dumps([c.as_json() for c in attempts()]))"
     )

@@ -20,6 +20,7 @@ import pytest
 
 from tests.jail.conftest import Jail
 from tests.jail.processes import alive, named, tree
+from tests.support import needs
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.jail
@@ -193,8 +194,7 @@ class Terminal:
 @pytest.fixture
 def terminal(jail: Jail) -> Iterator[Terminal]:
     """A shell at a terminal that knows `jailed COMMAND`."""
-    if not os.path.exists("/bin/bash"):
-        pytest.fail("these tests need bash")
+    needs.program("bash")
     words = " ".join(f"'{word}'" for word in jail.command([]))
     rc = jail.home / "bashrc"
     rc.write_text(f"PS1='outer> '\nPROMPT_COMMAND=\njailed() {{ {words} \"$@\"; }}\nset +m; set -m\n")

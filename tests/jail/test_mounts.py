@@ -16,7 +16,7 @@ from ccinspect.jail.mounts import _outermost, resolver_configuration
 from ccinspect.jail.trust import TrustStore
 from tests.jail.conftest import Jail
 from tests.jail.tunnels import Tunnels
-from tests.support import unprivileged
+from tests.support import needs, unprivileged
 from tests.support.waiting import wait_until
 
 
@@ -108,8 +108,7 @@ def test_a_cover_that_the_host_took_away_is_put_back(jail: Jail) -> None:
 @pytest.mark.parametrize("kind", ["missing", "dangling link"])
 def test_a_machine_without_resolv_conf_gets_one_inside(tunnels: Tunnels, user_jail: Jail, kind: str) -> None:
     """In a mount namespace of the test's own, whose /etc is a copy of names only."""
-    if os.geteuid() != 0:
-        pytest.fail("needs root to prepare such a machine")
+    needs.root("prepare such a machine")
     script = """
 set -e
 mkdir -p "$1/etc"; cp -a /etc/. "$1/etc/"; rm -f "$1/etc/resolv.conf"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 
 from ccinspect.cli.settings import all_settings
+from tests.support import needs
 
 ROOT = Path(__file__).parents[2]
 NIX = ROOT / "nix"
@@ -34,16 +34,13 @@ LIBRARY = """
 }
 """
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(shutil.which("nix-instantiate") is None, reason="there is no Nix on this machine"),
-]
+pytestmark = pytest.mark.slow
 
 
 def nix(tmp_path: Path, *words: str) -> str:
     """Run nix-instantiate without a store, and without a trace on the machine."""
     environ = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "NIX_STATE_DIR": str(tmp_path)}
-    command = ["nix-instantiate", "--store", "dummy://", "--option", "build-users-group", "", *words]
+    command = [needs.program("nix-instantiate"), "--store", "dummy://", "--option", "build-users-group", "", *words]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environ)
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -19,6 +19,7 @@ from ccinspect.setup import authority as authorities
 from ccinspect.setup import nss
 from ccinspect.setup.authority import Authority
 from ccinspect.setup.system_store import LAYOUTS, Layout, SystemStore
+from tests.support import needs
 from tests.support.daemon import clean_environment
 
 # A mount namespace in which the stores of certificates are copies, and what runs after an update is left out.
@@ -66,7 +67,7 @@ def ours(instance: Path, *words: str) -> list[str]:
 
 def in_a_copy(directory: Path, script: str) -> subprocess.CompletedProcess[str]:
     """Run a script where the machine's stores are copies that go with it."""
-    assert shutil.which("update-ca-certificates"), "these tests need Debian's ca-certificates"
+    needs.program("update-ca-certificates")
     command = ["unshare", "--map-root-user", "--mount", "sh", "-c", COPY, "sh", str(directory / "store")]
     return subprocess.run([*command, "sh", "-ec", script], capture_output=True, text=True, timeout=60)
 
@@ -157,8 +158,7 @@ def test_a_machine_of_no_known_kind_is_told_so(tmp_path: Path) -> None:
 
 
 def test_it_is_exported_in_every_format(instance: Path, authority: Authority, tmp_path: Path) -> None:
-    keytool = shutil.which("keytool")
-    assert keytool, "these tests need a JDK's keytool"
+    keytool = needs.program("keytool")
     content = {kind: authority.exported(kind) for kind in authorities.FORMATS}
     assert ssl.PEM_cert_to_DER_cert(content["pem"].decode()) == content["der"] == authority.der
     for kind in ("jks", "p12"):

@@ -6,21 +6,15 @@ import asyncio
 import errno
 import os
 import resource
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from ccinspect.store import spool
 from ccinspect.store.query import StoreReader
 from ccinspect.store.recorder import Recorder
 from ccinspect.store.selection import Selection
 from tests.store.records import SECONDS, ended, flow, recording
-
-ROOT = Path(__file__).parents[2]
+from tests.support.namespaces import on_a_disk_of
 
 
 def states(store_dir: Path) -> list[str]:
@@ -118,8 +112,12 @@ def fill(path: Path) -> None:
     raise AssertionError("this disk is not small")
 
 
-async def on_a_small_disk(store_dir: Path) -> None:
+def on_a_small_disk(store_dir: Path) -> None:
     """Run by `test_a_disk_that_is_really_full` on a file system of 2 MB."""
+    asyncio.run(record_more_than_fits(store_dir))
+
+
+async def record_more_than_fits(store_dir: Path) -> None:
     async with recording(store_dir) as recorder:
         for _ in range(10):
             recorder.put(ended(flow(), os.urandom(20_000)))
@@ -149,18 +147,4 @@ async def on_a_small_disk(store_dir: Path) -> None:
 
 
 def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
-    unshare = shutil.which("unshare")
-    inside = ["--user", "--map-root-user", "--mount"]
-    if unshare is None or subprocess.run([unshare, *inside, "true"], capture_output=True).returncode:
-        pytest.skip("this machine allows no user namespaces, so no small file system can be mounted")
-    script = f'mount -t tmpfs -o size=2m tmpfs "{tmp_path}" && exec "$@"'
-    program = (
-        "import asyncio, pathlib, sys\nfrom tests.store.test_disk_full import on_a_small_disk\n"
-        "asyncio.run(on_a_small_disk(pathlib.Path(sys.argv[1])))"
-    )
-    done = subprocess.run(
-        [unshare, *inside, "sh", "-c", script, "sh", sys.executable, "-c", program, str(tmp_path)],
-        cwd=ROOT, capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "kept" in done.stdout
+    assert "kept" in on_a_disk_of("2m", tmp_path, "tests.store.test_disk_full:on_a_small_disk")

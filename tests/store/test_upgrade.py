@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-import shutil
 import signal
 import sqlite3
 import subprocess
@@ -20,7 +19,9 @@ from ccinspect.store.query import StoreReader
 from ccinspect.store.selection import Selection
 from tests.store.old import STORES, WEBSOCKET, unpack_old_store
 from tests.store.records import ended, flow, record
-from tests.store.test_disk_full import ROOT, fill
+from tests.store.test_disk_full import fill
+from tests.support.namespaces import on_a_disk_of
+from tests.support.unprivileged import ROOT
 
 NEWEST = len(schema.MIGRATIONS)
 
@@ -160,18 +161,4 @@ def on_a_small_disk(store_dir: Path) -> None:
 
 
 def test_a_full_disk(tmp_path: Path) -> None:
-    unshare = shutil.which("unshare")
-    inside = ["--user", "--map-root-user", "--mount"]
-    if unshare is None or subprocess.run([unshare, *inside, "true"], capture_output=True).returncode:
-        pytest.skip("this machine allows no user namespaces, so no small file system can be mounted")
-    script = f'mount -t tmpfs -o size=400k tmpfs "{tmp_path}" && exec "$@"'
-    program = (
-        "import pathlib, sys\nfrom tests.store.test_upgrade import on_a_small_disk\n"
-        "on_a_small_disk(pathlib.Path(sys.argv[1]))"
-    )
-    done = subprocess.run(
-        [unshare, *inside, "sh", "-c", script, "sh", sys.executable, "-c", program, str(tmp_path)],
-        cwd=ROOT, capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "done" in done.stdout
+    assert "done" in on_a_disk_of("400k", tmp_path, "tests.store.test_upgrade:on_a_small_disk")

@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from ccinspect.demo.certificates import Authority
+from tests.support.namespaces import unshared
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 
@@ -60,9 +61,7 @@ def tinyproxy(
         (directory / "tinyproxy.conf").write_text("\n".join(lines) + "\n")
         # A hosts file of its own, in a mount namespace of its own.
         own_names = 'mount --bind "$0/hosts" /etc/hosts && exec tinyproxy -d -c "$0/tinyproxy.conf"'
-        user = [] if os.getuid() == 0 else ["--map-root-user"]
-        command = ["unshare", *user, "--mount", "sh", "-c", own_names, str(directory)]
-        stack.enter_context(_running(command, port, log))
+        stack.enter_context(_running(unshared(["--mount"], ["sh", "-c", own_names, directory]), port, log))
         yield Proxy(port, stack.enter_context(_with_tls(authority, port)) if authority else None)
 
 
@@ -112,7 +111,7 @@ async def _stop(server: asyncio.Server, writers: Sequence[asyncio.StreamWriter])
 
 
 @contextmanager
-def _running(command: list[str], port: int, log: Path) -> Iterator[None]:
+def _running(command: list[str | os.PathLike[str]], port: int, log: Path) -> Iterator[None]:
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_until(lambda: process.poll() is not None or _listens(port), 20)

@@ -8,27 +8,21 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.support import unprivileged
+from tests.support import needs, unprivileged
 
 _SCRIPT = Path(__file__).with_name("user_systemd.sh")
-_SYSTEMD = Path("/usr/lib/systemd/systemd")
 
 
-def missing() -> str | None:
-    """Why none can be had on this machine; None where it can."""
-    if os.geteuid() != 0:
-        return "needs root, to mount a cgroup tree of its own"
-    if not _SYSTEMD.exists() or shutil.which("systemctl") is None:
-        return "there is no systemd on this machine"
-    if "cgroup2" not in Path("/proc/filesystems").read_text():
-        return "this kernel has no cgroup2"
-    return None
+def require() -> None:
+    """Fails the test, or skips it with the reason, where none can be had (tests/support/needs.py)."""
+    needs.root("mount a cgroup tree of its own")
+    needs.program("systemctl")
+    needs.file_system("cgroup2")
 
 
 def run_under_systemd(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from ccinspect.cli.instance import Instance
 from ccinspect.cli.machine import doctor, doctor_daemon
 from tests.cli.conftest import Place, http_flow
 from tests.store.old import unpack_old_store
+from tests.support import needs
 from tests.support.daemon import Daemon
 
 
@@ -130,11 +130,10 @@ def test_completion(place: Place, tmp_path: Path, shell: str, script: str) -> No
     text = place.run("completion", shell).stdout.decode()
     if shell != "bash":
         assert script in text
-    if shutil.which(shell) is None:
-        pytest.skip(f"there is no {shell} on this machine")
+    program = needs.program(shell)
     file = tmp_path / "completion"
     file.write_text(text)
-    assert subprocess.run([shell, "-n", file], capture_output=True, check=False).returncode == 0
+    assert subprocess.run([program, "-n", file], capture_output=True, check=False).returncode == 0
     if shell == "bash":
         environ = os.environ | {"CC": str(Path(sys.executable).with_name("ccinspect"))}
         command = ["bash", "-c", f'source "{file}"; {script}']

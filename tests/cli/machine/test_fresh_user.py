@@ -23,8 +23,7 @@ def find_uv() -> str:
 @pytest.mark.long
 @pytest.mark.timeout(600)
 def test_a_fresh_user() -> None:
-    if why := user_systemd.missing():
-        pytest.skip(why)
+    user_systemd.require()
     account = unprivileged.user()
     unprivileged.allow_tun()
     directory = unprivileged.private_directory("ccinspect-fresh-")

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +12,9 @@ from ccinspect.cli.instance import Instance
 from ccinspect.cli.machine import service
 from ccinspect.cli.machine.service_unit import quoted, quoted_argument, unit_text
 from ccinspect.errors import ServiceError
-from tests.support import user_systemd
+from tests.support import needs, user_systemd
+from tests.support.daemon import clean_environment
+from tests.support.namespaces import unshared
 
 ROOT = Path(__file__).parents[3]
 UNIT = ROOT / "systemd" / "ccinspect.service"
@@ -31,15 +32,12 @@ def test_each_line_of_the_unit_is_explained() -> None:
 
 
 def test_systemd_understands_the_unit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if shutil.which("systemd-analyze") is None:
-        pytest.skip("there is no systemd-analyze on this machine")
+    analyze = needs.program("systemd-analyze")
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "a b%c"))
     unit = tmp_path / "ccinspect.service"
     unit.write_text(service.make_unit(Instance(tmp_path / "it's $HOME")))
-    done = subprocess.run(
-        ["systemd-analyze", "--user", "verify", str(unit)], capture_output=True, text=True, timeout=30
-    )
+    done = subprocess.run([analyze, "--user", "verify", str(unit)], capture_output=True, text=True, timeout=30)
     # Those of other packages on this machine are none of ours.
     said = [line for line in done.stderr.splitlines() if "ccinspect" in line]
     assert said == []
@@ -85,10 +83,9 @@ def test_without_systemd_the_way_out_is_named(tmp_path: Path, monkeypatch: pytes
     assert "ccinspect start --detach" in caught.value.hint
 
 
-def test_where_systemd_does_not_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    if os.path.isdir("/run/systemd/system") or shutil.which("systemctl") is None:
-        pytest.skip("systemd runs on this machine, or is not installed at all")
-    monkeypatch.setenv("HOME", str(tmp_path))
+def where_systemd_does_not_run(home: Path) -> None:
+    """Run by `test_where_systemd_does_not_run` where /run is empty."""
+    os.environ["HOME"] = str(home)
     with pytest.raises(ServiceError, match="does not run"):
         service.install(Instance())
     assert not service.unit_file().exists()
@@ -97,13 +94,24 @@ def test_where_systemd_does_not_run(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     service.unit_file().parent.mkdir(parents=True)
     service.unit_file().write_text("x")
     assert service.uninstall()
-    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")] == [".config"]
+    assert [str(path.relative_to(home)) for path in home.rglob("*")] == [".config"]
+    print("done")
+
+
+def test_where_systemd_does_not_run(tmp_path: Path) -> None:
+    needs.program("systemctl")
+    code = "import sys; from pathlib import Path; from tests.cli.machine import test_service as here; "
+    code += "here.where_systemd_does_not_run(Path(sys.argv[1]))"
+    script = ["sh", "-c", 'mount -t tmpfs tmpfs /run && exec "$@"', "sh", sys.executable, "-c", code, tmp_path]
+    environ = {name: value for name, value in clean_environment().items() if not name.startswith("XDG_")}
+    command = unshared(["--mount"], script)
+    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "done\n", done.stderr
 
 
 @pytest.mark.slow
 def test_the_life_of_the_service(tmp_path: Path) -> None:
-    if why := user_systemd.missing():
-        pytest.skip(why)
+    user_systemd.require()
     home = tmp_path / "home"
     directory = home / ".config" / "ccinspect"
     directory.mkdir(parents=True)
