@@ -10,14 +10,17 @@ from urllib.parse import urlsplit
 from ccinspect.cli import text
 from ccinspect.cli.changing.change_settings import destinations_of, egress_of, hooks_of, library_of, rules_of
 from ccinspect.cli.changing.hooks import plans
+from ccinspect.cli.changing.shapes import library
 from ccinspect.cli.flows.sides import side
 from ccinspect.cli.instance import Instance
 from ccinspect.cli.output import BOLD, DIM, GREEN, RED, YELLOW, paint, write, write_json
 from ccinspect.cli.reading import open_store
 from ccinspect.config import Config
-from ccinspect.errors import CcinspectError, HookError, TransformError
+from ccinspect.errors import CcinspectError, HookError, ShapeError, TransformError
+from ccinspect.hooks import BUILT_IN as HOOKS
 from ccinspect.identity.agents import detect_agent
 from ccinspect.identity.providers import Providers
+from ccinspect.identity.table import BUILT_IN
 from ccinspect.pipeline.message import Facts, Headers, Outgoing
 from ccinspect.replay.sendable import check_sendable
 from ccinspect.store.changed import asked_origin, own_path
@@ -27,6 +30,7 @@ from ccinspect.transform.redirect import read_model
 from ccinspect.transform.routes import Router, Step
 from ccinspect.wire.registry import recognise
 
+_SHAPE_HOOK = ("shape", HOOKS["shape"])
 _COLOURS = {"error": RED, "warning": YELLOW}
 
 
@@ -67,8 +71,22 @@ def check(instance: Instance, target: str | None, assumed: Assumed, as_json: boo
 
 
 def all_problems(instance: Instance, config: Config) -> list[Problem]:
-    """What cannot do what the settings say: rules, and hooks that cannot be loaded or put in order."""
-    return [*problems(rules_of(config), destinations_of(config)), *_hook_problems(instance, config)]
+    """What cannot do what the settings say: rules, providers, and hooks that cannot be loaded or put in order."""
+    return [
+        *problems(rules_of(config), destinations_of(config)),
+        *_provider_problems(config),
+        *_hook_problems(instance, config),
+        *_shape_problems(instance, config),
+    ]
+
+
+def _provider_problems(config: Config) -> Iterator[Problem]:
+    built_in = {entry.name for entry in BUILT_IN}
+    for name, entry in config.providers.items():
+        if name not in built_in and not entry.host and not entry.hosts:
+            yield Problem(
+                "warning", None, f"providers.{name}: no request is its own, for it has no host", "set its `host`"
+            )
 
 
 def _hook_problems(instance: Instance, config: Config) -> Iterator[Problem]:
@@ -76,6 +94,17 @@ def _hook_problems(instance: Instance, config: Config) -> Iterator[Problem]:
         plans(hooks_of(config), library_of(instance.paths))
     except HookError as error:
         yield Problem("error", None, error.message, error.hint)
+
+
+def _shape_problems(instance: Instance, config: Config) -> Iterator[Problem]:
+    shelf = library(instance)
+    for entry in (*config.hooks.inbound, *config.hooks.outbound):
+        name = entry.params.get("shape")
+        if entry.hook in _SHAPE_HOOK and isinstance(name, str):
+            try:
+                shelf.load(name)
+            except ShapeError as error:
+                yield Problem("error", None, f"the hook {entry.hook}: {error.message}", error.hint)
 
 
 def _asked(instance: Instance, config: Config, target: str, assumed: Assumed) -> Asked:

@@ -88,6 +88,26 @@ def test_without_rules_nothing_is_wrong(place: Place) -> None:
     assert "no rule takes it" in place.lines("check", ANTHROPIC)[-1]
 
 
+@pytest.mark.parametrize(
+    ("written", "severity", "said"),
+    [
+        ("hooks: {inbound: [{hook: shape, params: {shape: none}}]}", "error", "there is no shape 'none'"),
+        ("hooks: {inbound: [{hook: shape, params: {shape: ../x}}]}", "error", "params.shape"),
+        ("providers: {mine: {type: anthropic}}", "warning", "providers.mine: no request is its own"),
+        ("providers: {openai: {auth: echo key}, mine: {host: a.example}}", None, ""),
+        ("hooks: {inbound: [{hook: shape, params: {shape: anthropic}}]}", None, ""),
+    ],
+)
+def test_what_the_settings_name_has_to_be_there(place: Place, written: str, severity: str | None, said: str) -> None:
+    (place.paths.config_dir / "ccinspect.yaml").write_text(written)
+    done = place.run("check", "--json")
+    problems = json.loads(done.stdout)["problems"]
+    assert [problem["severity"] for problem in problems if said in problem["message"]] == (
+        [severity] if severity else []
+    )
+    assert done.returncode == (severity == "error")
+
+
 def test_a_stored_flow_is_asked_about(place: Place) -> None:
     body = json.dumps({"model": "claude-sonnet-4-5", "messages": []}).encode()
     client = http_flow(1, request={"path": "/r/0a1b/anthropic/v1/messages", "pretty_host": "127.0.0.1"})["flow"][
