@@ -6,11 +6,9 @@ descriptions here are the documentation: `docs/configuration.md` is generated fr
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 import os
 import re
-import reprlib
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -28,6 +26,7 @@ from ccinspect.outward.settings import UpstreamProxy
 from ccinspect.pipeline.settings import HooksConfig
 from ccinspect.policy.settings import BudgetConfig, PolicyConfig, RedactConfig
 from ccinspect.settings_file import line_of, parse, read_settings
+from ccinspect.settings_mistakes import fields_at, nearest, told
 from ccinspect.telemetry.settings import OtelSettings
 from ccinspect.transform.settings import TransformRule, Upstream
 
@@ -35,8 +34,6 @@ ENV_PREFIX = "CCINSPECT_"
 # Variables of ours that are no settings.
 RESERVED_ENV = {"CCINSPECT_CONFIG_DIR", "CCINSPECT_RUN_ID", "CCINSPECT_PROJECT", "CCINSPECT_TAGS"}
 
-_SHORT = reprlib.Repr(maxlevel=3, maxstring=80, maxother=80)
-_SECRET = re.compile(r"\bauth\b|\bheaders\b|token|password|upstream_proxy")
 _SIZE_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 _AGE_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
@@ -246,7 +243,7 @@ class ProviderConfig(ProviderSettings, Upstream):
     auth: AuthSettings | None = Field(
         None,
         description="Where its credential comes from: a shell command, or `{command:}`, `{file:}`, `{env:}`, "
-        "`{keyring: SERVICE/USER}`, `{gcp: default}`, or OAuth 2 with `{file:, token_url:}`.",
+        "`{keyring: SERVICE/USER}`, `{gcp: default}`, `{aws: default}`, or `{oauth2: {token_file:, token_url:}}`.",
     )
 
     @property
@@ -371,40 +368,15 @@ def _environment_settings(env: Mapping[str, str]) -> Iterator[tuple[str, list[st
             yield name, name.removeprefix(ENV_PREFIX).lower().split("__"), value
 
 
-def _fields_at(keys: list[str]) -> list[str] | None:
-    """Names of the settings in the block at `keys`; None where that is no block."""
-    model: Any = Config
-    for key in keys:
-        field = model.model_fields.get(key)
-        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
-            return None
-        model = field.annotation
-    return list(model.model_fields)
-
-
 def _check_known(keys: list[str], where: str) -> None:
     for depth in range(len(keys)):
-        known = _fields_at(keys[:depth])
+        known = fields_at(Config, keys[:depth])
         if known is not None and keys[depth] not in known:
-            raise ConfigError(f"{where}: no setting `{'.'.join(keys[: depth + 1])}`", _nearest(keys[depth], known))
-
-
-def _nearest(key: str, known: list[str]) -> str:
-    match = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-    return f"did you mean `{match[0]}`?" if match else f"known here: {', '.join(sorted(known))}"
+            raise ConfigError(f"{where}: no setting `{'.'.join(keys[: depth + 1])}`", nearest(keys[depth], known))
 
 
 def _explain(error: ValidationError, path: Path, node: yaml.Node | None, env: Mapping[str, str]) -> ConfigError:
-    first = error.errors()[0]
-    keys = [str(part) for part in first["loc"]]
-    dotted = ".".join(keys)
+    keys, problem, hint = told(error, Config)
     from_env = [name for name, at, _ in _environment_settings(env) if keys[: len(at)] == at]
     where = f"the environment variable {from_env[0]}" if from_env else f"{path}{line_of(node, keys)}"
-    if first["type"] == "extra_forbidden":
-        known = _fields_at(keys[:-1])
-        hint = _nearest(keys[-1], known) if known else "remove it"
-        return ConfigError(f"{where}: no setting `{dotted}`", hint)
-    problem = first["msg"].removeprefix("Value error, ")
-    # What was written may be a secret in the wrong place.
-    got = "" if _SECRET.search(dotted) else f" (got {_SHORT.repr(first['input'])})"
-    return ConfigError(f"{where}: `{dotted}`: {problem}{got}", "see docs/configuration.md")
+    return ConfigError(f"{where}: {problem}", hint)

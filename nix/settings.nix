@@ -902,7 +902,7 @@ let
       auth = mkOption {
         type = types.nullOr (types.attrsOf types.anything);
         default = null;
-        description = "Where its credential comes from: a shell command, or `{command:}`, `{file:}`, `{env:}`, `{keyring: SERVICE/USER}`, `{gcp: default}`, or OAuth 2 with `{file:, token_url:}`.";
+        description = "Where its credential comes from: a shell command, or `{command:}`, `{file:}`, `{env:}`, `{keyring: SERVICE/USER}`, `{gcp: default}`, `{aws: default}`, or `{oauth2: {token_file:, token_url:}}`.";
       };
     };
   };

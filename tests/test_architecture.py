@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "ccinspect"
 
 FLOORS = {
-    "errors": 0, "paths": 0, "config": 0, "settings_file": 0,
+    "errors": 0, "paths": 0, "config": 0, "settings_file": 0, "settings_mistakes": 0,
     "jail": 1, "control": 1, "wire": 1, "identity": 1,
     "store": 2, "analyser": 2, "pipeline": 2,
     "analysis": 3, "auth": 3, "transform": 3, "shapes": 3, "policy": 3, "setup": 3,

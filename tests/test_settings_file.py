@@ -111,3 +111,44 @@ def test_on_is_a_key_in_the_environment_too(tmp_path: Path) -> None:
 
 def test_on_is_true_where_a_value_stands(tmp_path: Path) -> None:
     assert load(tmp_path, "inspector: {keylog: on}\n").inspector.keylog
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "inspector: {transforms: [{match_hos: a, action: deny}]}",
+            ["no setting", ".match_hos`", "did you mean `match_host`?"],
+        ),
+        ("policy: {allow: [{hots: a}]}", ["policy.allow.0.hots", "did you mean `host`?"]),
+        ("providers: {host: {hots: [a]}}", ["providers.host.hots", "did you mean `hosts`?"]),
+        ("providers: {x: {auth: {file: a, filed: b}}}", ["`providers.x.auth.filed`", "did you mean"]),
+        ("providers: {x: {auth: {env: A B}}}", ["`providers.x.auth.env`", "not the name"]),
+        ("providers: {x: {host: 'https://a.example/v1'}}", ["`providers.x.host`", "a host name"]),
+        ("proxy: {token: {env: X}}", ["no setting `proxy.token.env`", "known here: command, file"]),
+        ("proxy: {token: 12345}", ["`proxy.token`: has to be a text; put it in quotes"]),
+        ("jail: {host_ports: some}", ["`jail.host_ports`: has to be 'auto' or 'none' (got 'some')"]),
+        ("inspector: {transforms: {action: deny}}", ["`inspector.transforms`: has to be a list"]),
+        ("inspector: {transforms: [deny]}", ["`inspector.transforms.0`: has to be a block of settings"]),
+        ("budgets: [{per: day, max_cost: 5}, {per: week, max_cost: 5}]", ["budgets.1.per", "has to be 'run' or 'day'"]),
+        ("redact: [{secrets: true}]", ["`redact.0.name`: is missing"]),
+        ("store: {bodies: full, kept: 1}", ["no setting `store.kept`"]),
+    ],
+)
+def test_a_mistake_is_told_in_words_of_the_settings(tmp_path: Path, text: str, told: list[str]) -> None:
+    said = refused(tmp_path, text)
+    assert ", line 1: " in said
+    for part in told:
+        assert part in said
+    assert "Input should" not in said
+
+
+def test_what_may_be_a_secret_is_not_repeated(tmp_path: Path) -> None:
+    assert "12345" not in refused(tmp_path, "proxy: {token: 12345}")
+
+
+@pytest.mark.parametrize("source", ["{gcp: default}", "{gcp: }", "{gcp: {}}", "{gcp: true}", "{aws: default}"])
+def test_a_cloud_needs_no_more_than_its_name(tmp_path: Path, source: str) -> None:
+    auth = load(tmp_path, f"providers: {{x: {{auth: {source}}}}}").providers["x"].auth
+    assert auth is not None
+    assert auth.type in source

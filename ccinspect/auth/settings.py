@@ -218,7 +218,7 @@ def _told_shortly(value: Any) -> Any:
         if twice := set(inner) & set(rest):
             raise ValueError(f"`{min(map(str, twice))}` is given twice")
         return {"type": kind, **rest, **inner}
-    if inner is None and kind in ("gcp", "aws"):
+    if inner in (None, True, "default") and kind in ("gcp", "aws"):
         return {"type": kind, **rest}
     return {"type": kind, **value}
 

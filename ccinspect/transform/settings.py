@@ -46,8 +46,18 @@ def _no_line_end(text: str) -> str:
     return text
 
 
+def _host_alone(value: object) -> object:
+    if isinstance(value, str) and "/" in value:
+        raise ValueError("has to be a host name or an address alone: scheme, port and path have keys of their own")
+    return value
+
+
 Regex = Annotated[str, Field(max_length=1_000), AfterValidator(_regex)]
-Host = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[A-Za-z0-9._-]+$|^\[?[0-9a-fA-F:.]+\]?$")]
+Host = Annotated[
+    str,
+    Field(min_length=1, max_length=255, pattern=r"^[A-Za-z0-9._-]+$|^\[?[0-9a-fA-F:.]+\]?$"),
+    BeforeValidator(_host_alone),
+]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Path = Annotated[str, Field(max_length=1_000, pattern=r"^/[!-~]*$")]
 Name = Annotated[str, Field(min_length=1, max_length=300, pattern=r"^[!-~]+$")]
