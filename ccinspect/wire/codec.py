@@ -18,7 +18,6 @@ from ccinspect.wire.model import (
     Path,
     Request,
     Response,
-    Text,
     Tool,
     ToolCall,
 )
@@ -126,11 +125,15 @@ def patched(
 
 def read_object(body: bytes, dialect: str) -> tuple[JsonObject, tuple[Diagnostic, ...]]:
     """Parse a body that should be a JSON object; an empty one and the reason as a diagnostic otherwise."""
-    value, problem = parse(body)
+    return object_of(*parse(body), dialect)
+
+
+def object_of(value: Json, problem: str | None, dialect: str) -> tuple[JsonObject, tuple[Diagnostic, ...]]:
+    """The same for what `jsontext.parse` gave: a value, or why there is none."""
     if problem is None and not isinstance(value, dict):
         problem = f"a JSON {type(value).__name__}, not an object"
-    if problem is not None:
-        return {}, (Diagnostic("error", "unreadable_body", problem, (), dialect),)
+    if problem is not None or not isinstance(value, dict):
+        return {}, (Diagnostic("error", "unreadable_body", problem or "", (), dialect),)
     return value, ()
 
 
@@ -191,11 +194,6 @@ def readable(value: Json, limit: int = 100_000) -> str:
 
 
 _SEALED = ("encrypted_", "signature", "type", "id", "data")
-
-
-def plain_text(blocks: Iterable[Block]) -> str:
-    """All visible text of the blocks, one after another."""
-    return "".join(block.text for block in blocks if isinstance(block, Text))
 
 
 def name_calls(blocks: Iterable[Block]) -> list[Block]:

@@ -448,7 +448,11 @@ def test_the_header_is_ascii_json_of_at_most_4_kb(notes: list[Diagnostic]) -> No
 def test_no_answer_makes_us_fail(data: bytes, client: str, upstream: str, status: int) -> None:
     for streamed in (True, False):
         translate = translator(client, upstream, stream=streamed)
-        translate.buffered(status, head("application/json"), data)
+        answer = translate.buffered(status, head("application/json"), data)
+        # Noise is nobody's answer, unless it happens to be a JSON object, or a list of them.
+        assert 400 <= answer.status < 600 or data.strip()[:1] in (b"{", b"[")
+        assert answer.body
         told = translate.stream("text/event-stream")
         told.feed(data)
         told.close()
+        assert told.close() == b""

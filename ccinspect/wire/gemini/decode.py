@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ccinspect.wire.apierror import is_error, read_error
-from ccinspect.wire.codec import leftover, names, read_object, readable
+from ccinspect.wire.codec import leftover, names, object_of, read_object, readable
 from ccinspect.wire.gemini.config import (
     field,
     read_output_format,
@@ -25,7 +25,6 @@ from ccinspect.wire.media import kind_of
 from ccinspect.wire.model import (
     Block,
     Citation,
-    Diagnostic,
     Json,
     JsonObject,
     Media,
@@ -291,11 +290,10 @@ def decode_response(body: bytes, status: int = 200) -> Response:
         return _whole_stream(body)
     if isinstance(value, list):
         value = value[0] if value else {}
-    raw = as_object(value)
-    found = (Diagnostic("error", "unreadable_body", problem, (), DIALECT),) if problem else ()
+    raw, found = object_of(value, problem, DIALECT)
     if is_error(raw, status):
         return Response(DIALECT, error=read_error(raw, status), outcome=Outcome.ERROR, raw=value, diagnostics=found)
-    if problem:
+    if found:
         return Response(DIALECT, outcome=Outcome.TRUNCATED, diagnostics=found)
     return read_response(raw)
 
