@@ -12,8 +12,8 @@ from ccinspect.control.ready import READY_FD_ENV, Progress, ReadyPipe, wait_read
 from ccinspect.errors import CcinspectError, PortBusy, StartFailed
 
 
-def run_child(code: str, progress: Progress | None = None) -> None:
-    """Run `code` in a child that holds the pipe, and wait for its word."""
+def run_child(code: str, progress: Progress | None = None) -> int:
+    """Run `code` in a child that holds the pipe, and wait for its word; returns the child's exit status."""
     reading, writing = os.pipe()
     environ = os.environ | {READY_FD_ENV: str(writing)}
     with subprocess.Popen([sys.executable, "-c", code], pass_fds=[writing], env=environ) as child:
@@ -22,22 +22,24 @@ def run_child(code: str, progress: Progress | None = None) -> None:
             wait_ready(reading, 30, progress)
         finally:
             os.close(reading)
-            child.wait(30)
+            status = child.wait(30)
+    return status
 
 
 TAKE = "from ccinspect.control.ready import ReadyPipe; pipe = ReadyPipe.from_environment();"
 
 
 def test_ready() -> None:
-    run_child(TAKE + "assert pipe.detached; pipe.ready()")
+    assert run_child(TAKE + "assert pipe.detached; pipe.ready()") == 0
 
 
 def test_whoever_waits_is_told_how_far_it_is() -> None:
     told: list[tuple[str, int, int]] = []
-    run_child(
+    status = run_child(
         TAKE + "pipe.progress('copying', 1, 2); pipe.progress('copying', 2, 2); pipe.ready(); pipe.progress('x', 1, 1)",
         lambda *progress: told.append(progress),
     )
+    assert status == 0
     assert told == [("copying", 1, 2), ("copying", 2, 2)]
 
 
@@ -54,7 +56,7 @@ def test_a_child_that_dies_without_a_word() -> None:
 
 
 def test_only_the_first_word_counts() -> None:
-    run_child(TAKE + "pipe.ready(); pipe.failed(ValueError()); assert not pipe.detached")
+    assert run_child(TAKE + "pipe.ready(); pipe.failed(ValueError()); assert not pipe.detached") == 0
 
 
 def test_grandchildren_do_not_hold_the_pipe_open() -> None:

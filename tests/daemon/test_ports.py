@@ -39,8 +39,11 @@ def test_a_free_port_is_kept_for_its_own_listener() -> None:
 
 def test_a_port_that_is_given_up_is_free() -> None:
     port = claim_port(0, "")
+    with pytest.raises(OSError, match="in use"):
+        bind(port, reuse=False)
     release_ports()
-    bind(port, reuse=False).close()
+    with bind(port, reuse=False) as listener:
+        assert listener.getsockname()[1] == port
 
 
 def test_a_busy_port_is_named_with_its_setting() -> None:

@@ -131,5 +131,7 @@ def test_what_is_not_meant_for_us(environ: dict[str, str]) -> None:
 
 
 def test_nobody_listening_is_no_error(tmp_path: Path) -> None:
-    ServiceManager().ready("x")
-    ServiceManager(str(tmp_path / "gone")).ready("x")
+    for manager in (ServiceManager(), ServiceManager(str(tmp_path / "gone"))):
+        manager.ready("x")
+        assert manager.watchdog is None
+    assert list(tmp_path.iterdir()) == []

@@ -129,9 +129,12 @@ def test_plain_input_of_responses_becomes_a_list() -> None:
      {"input": [[]]}, {"contents": {}}, {"contents": [None, {"parts": 5}]}, {"messages": [{"role": "user"}]}],
 )  # fmt: skip
 def test_no_body_breaks_it(dialect: str, body: Any) -> None:
+    before = json.dumps(body)
     insert = place_for(dialect, body)
     if insert is not None:
         insert([CALL])
+    # Where it can be put nowhere, the request stays as it is.
+    assert (json.dumps(body) == before) == (insert is None)
 
 
 def waiting_for(*sessions: str) -> Notifications:

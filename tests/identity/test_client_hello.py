@@ -197,7 +197,7 @@ def test_every_cut_is_an_error_and_not_a_guess() -> None:
             parse_client_hello(records(WHOLE)[:end])
 
 
-def check(data: bytes) -> None:
+def assert_told_or_refused(data: bytes) -> None:
     """Either a ValueError, or a hello of which all can be told."""
     try:
         hello = parse_client_hello(data)
@@ -211,9 +211,11 @@ def check(data: bytes) -> None:
 
 @given(st.binary(max_size=300))
 def test_noise_never_raises_anything_else(data: bytes) -> None:
-    check(data)
-    check(b"\x01" + vector(3, data))
-    check(b"\x01" + vector(3, shorts([0x0303]) + bytes(33) + vector(2, data) + b"\0" + vector(2, data)))
+    assert_told_or_refused(data)
+    assert_told_or_refused(b"\x01" + vector(3, data))
+    assert_told_or_refused(
+        b"\x01" + vector(3, shorts([0x0303]) + bytes(33) + vector(2, data) + b"\0" + vector(2, data))
+    )
 
 
 @given(st.lists(st.tuples(st.integers(0, len(WHOLE) - 1), st.integers(0, 255)), max_size=8))
@@ -221,8 +223,8 @@ def test_damaged_messages_never_raise_anything_else(changes: list[tuple[int, int
     data = bytearray(WHOLE)
     for position, value in changes:
         data[position] = value
-    check(bytes(data))
-    check(records(bytes(data), 50))
+    assert_told_or_refused(bytes(data))
+    assert_told_or_refused(records(bytes(data), 50))
 
 
 def test_a_giant_message_is_refused_quickly() -> None:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ccinspect.identity.lookalike import MAX_SCAN, looks_like, outline
+from ccinspect.wire.registry import DIALECTS
 
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
 LONG = [{"role": "user", "content": "x" * 100_000}]
@@ -69,8 +70,8 @@ def test_the_outline_has_the_keys_that_json_has(body: dict[str, object]) -> None
 
 @given(st.binary(max_size=500))
 def test_no_body_raises(data: bytes) -> None:
-    looks_like("/v1/messages", data)
-    looks_like("/x", b"{" + data)
+    for path, body in (("/v1/messages", data), ("/x", b"{" + data)):
+        assert looks_like(path, body) in (None, "opaque", *DIALECTS)
 
 
 @pytest.mark.parametrize(

@@ -72,9 +72,11 @@ def test_nested_fields_have_dotted_keys() -> None:
 
 
 def test_events_know_their_name_and_type() -> None:
-    ProviderSettings.model_validate(
-        {"hosts": ["x"], "stream": {"events": {"*": {"text": 'if $type == "a" then .t else empty end'}}}}
-    )
+    expression = 'if $type == "a" then $name else empty end'
+    settings = ProviderSettings.model_validate({"hosts": ["x"], "stream": {"events": {"*": {"text": expression}}}})
+    assert settings.stream.events["*"].fields() == {"text": (expression,)}
+    with pytest.raises(ValidationError, match="type"):
+        ProviderSettings.model_validate({"hosts": ["x"], "response": {"text": "$type"}})
 
 
 def test_every_setting_is_described() -> None:

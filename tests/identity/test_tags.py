@@ -111,11 +111,13 @@ def test_names_hold_no_control_characters_and_no_lone_surrogates() -> None:
 @given(st.lists(st.tuples(st.sampled_from(["project", "tags", "session", "context", "x"]), st.binary(max_size=200))))
 def test_no_header_raises_and_all_of_it_can_be_stored(headers: list[tuple[str, bytes]]) -> None:
     said = read_tags([(f"x-ccinspect-{name}".encode(), value) for name, value in headers])
-    json.dumps(said.as_record(), allow_nan=False).encode()
-    repr(said.as_record()).encode()
+    record = said.as_record()
+    assert json.loads(json.dumps(record, allow_nan=False).encode()) == record
+    assert repr(record).encode()
 
 
 @given(st.recursive(st.none() | st.booleans() | st.floats() | st.integers() | st.text(), st.lists, max_leaves=5))
 def test_any_json_context_is_kept_or_refused(value: object) -> None:
     said = read_tags([(b"x-ccinspect-context", json.dumps(value).encode())])
-    json.dumps(said.context, allow_nan=False).encode()
+    assert json.loads(json.dumps(said.context, allow_nan=False).encode()) == said.context
+    assert (said.context is None) == (bool(said.problems) or value is None)

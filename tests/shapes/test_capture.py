@@ -284,4 +284,6 @@ def test_odd_bodies_do_not_break_it() -> None:
                 "options": "x",
                 "user": 5,
             }
-            strip(seen(body, path=path), "it", AT, keep=[".system"])
+            captured = strip(seen(body, path=path), "it", AT, keep=[".system"])
+            # What tells who somebody is goes.
+            assert "user" not in captured.shape.body

@@ -282,4 +282,7 @@ def test_empty_content_is_never_sent(target: str) -> None:
 
 def test_an_answer_without_content_is_an_answer() -> None:
     for target in FIVE:
-        judges.parse_response(target, answer(target, Response("elsewhere", "i", "m")))
+        body = answer(target, Response("elsewhere", "i", "m"))
+        assert judges.parse_response(target, body)
+        read = DIALECTS[target].decode_response(dump(body), 200)
+        assert (read.error, "".join(block.text for block in read.blocks if isinstance(block, Text))) == (None, "")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -134,7 +136,10 @@ NAMES = st.sampled_from(
 
 @given(st.lists(st.tuples(NAMES | st.text(max_size=20), st.text(max_size=40) | st.just("9" * 400)), max_size=8))
 def test_any_header_is_survived(headers: list[tuple[str, str]]) -> None:
-    parse_rate_limits(headers)
+    told = parse_rate_limits(headers)
+    if told is not None:
+        numbers = [number for limit in told.limits for number in (limit.limit, limit.remaining, limit.used)]
+        assert all(number is None or math.isfinite(number) for number in [*numbers, told.retry_after, told.retry_at])
 
 
 def test_a_quota_of_endless_fields_is_no_quota() -> None:
