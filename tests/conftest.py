@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ccinspect.demo.provider import Provider
-from tests.support.daemon import Daemon, settings_for
+from tests.support.daemon import Daemon, settings_for, started
+from tests.support.shared_daemon import SharedDaemon
 
 StartDaemon = Callable[..., Daemon]
 
@@ -29,35 +32,46 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=rank)
 
 
-@pytest.fixture
-def provider() -> Iterator[Provider]:
-    """A fake provider of its own for one test."""
+@pytest.fixture(scope="module")
+def shared_provider() -> Iterator[Provider]:
+    """A fake provider for all tests of a module."""
     with Provider() as running:
         yield running
 
 
 @pytest.fixture
-def start_daemon(provider: Provider, tmp_path: Path) -> Iterator[StartDaemon]:
-    """A function that starts a daemon; its keywords are blocks of settings merged over those for the provider."""
-    started: list[Daemon] = []
+def provider(shared_provider: Provider) -> Provider:
+    """A fake provider with nothing recorded and nothing scripted."""
+    shared_provider.forget()
+    return shared_provider
 
-    def start(**blocks: Any) -> Daemon:
-        settings = settings_for(provider, tmp_path)
-        for block, values in blocks.items():
-            settings[block] = settings.get(block, {}) | values if isinstance(values, dict) else values
-        daemon = Daemon(tmp_path / f"instance-{len(started)}", settings)
-        started.append(daemon)
-        daemon.start()
-        return daemon
 
-    yield start
-    for daemon in started:
-        # Shown by pytest only when the test failed.
-        print(f"--- log of the daemon in {daemon.paths.config_dir}\n{daemon.log()}")
-        daemon.stop()
+@pytest.fixture(scope="module")
+def shared_daemon(shared_provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedDaemon]:
+    """A daemon with the default settings for all tests of a module, pointed at their provider."""
+    directory: Path = tmp_path_factory.mktemp("shared")
+    with started(SharedDaemon(directory / "instance", settings_for(shared_provider, directory))) as running:
+        yield running
 
 
 @pytest.fixture
-def daemon(start_daemon: StartDaemon) -> Daemon:
-    """A daemon with the default settings, pointed at the test's provider."""
-    return start_daemon()
+def daemon(shared_daemon: SharedDaemon, provider: Provider) -> Iterator[SharedDaemon]:
+    """The daemon that a module's tests share, with nothing in its store. Who stops, breaks or sets one starts one."""
+    shared_daemon.empty()
+    yield shared_daemon
+    shared_daemon.print_log()
+
+
+@pytest.fixture
+def start_daemon(provider: Provider, tmp_path: Path) -> Iterator[StartDaemon]:
+    """A function that starts a daemon; its keywords are blocks of settings merged over those for the provider."""
+    with ExitStack() as stack:
+        numbers = itertools.count()
+
+        def start(**blocks: Any) -> Daemon:
+            settings = settings_for(provider, tmp_path)
+            for block, values in blocks.items():
+                settings[block] = settings.get(block, {}) | values if isinstance(values, dict) else values
+            return stack.enter_context(started(Daemon(tmp_path / f"instance-{next(numbers)}", settings)))
+
+        yield start

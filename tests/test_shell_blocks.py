@@ -26,7 +26,7 @@ import pytest
 from ccinspect.cli.main import dispatch
 from ccinspect.demo.provider import Provider
 from tests.support import unprivileged
-from tests.support.daemon import Daemon, clean_environment, settings_for
+from tests.support.daemon import Daemon, clean_environment, settings_for, started
 from tests.support.shell_blocks import Block, blocks_of
 from tests.test_docs import PAGES
 
@@ -148,19 +148,17 @@ class Reader:
 
 
 @pytest.fixture(scope="module")
-def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
+def reader(shared_provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     directory = tmp_path_factory.mktemp("reader")
     unprivileged.allow_tun()
-    with Provider() as provider:
-        settings = settings_for(provider, directory)
-        source = {"command": "echo sk-ant-api03-not-a-real-key-of-the-pages"}
-        settings["providers"] = {
-            "work": {"host": "api.anthropic.com", "type": "anthropic", "auth": source},
-            "anthropic": {"auth": source},
-            "openai": {"auth": source},
-        }
-        daemon = Daemon(directory / "instance", settings)
-        daemon.start()
+    settings = settings_for(shared_provider, directory)
+    source = {"command": "echo sk-ant-api03-not-a-real-key-of-the-pages"}
+    settings["providers"] = {
+        "work": {"host": "api.anthropic.com", "type": "anthropic", "auth": source},
+        "anthropic": {"auth": source},
+        "openai": {"auth": source},
+    }
+    with started(Daemon(directory / "instance", settings)) as daemon:
         someone = Reader(directory, daemon)
         for run in ("run --proxy -- other-agent", "run --inspect --keyless work -- claude"):
             ready = someone.types(f"ccinspect {run}")
@@ -168,9 +166,6 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
         claudes = daemon.wait_for(2, lambda flow: flow["type"] == "http" and flow["source"] == "wireguard")
         someone.calls = [flow["id"] for flow in claudes]
         yield someone
-        print(f"--- log of the daemon\n{daemon.log()}")
-        # A page may have stopped it.
-        daemon.stop()
 
 
 @pytest.mark.parametrize("block", [pytest.param(block, id=block.name) for block in runnable()])

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from ccinspect.demo.provider import Provider
-from tests.support.daemon import Daemon, settings_for
+from tests.support.daemon import Daemon, settings_for, started
 
 WORDS = "a secret that only keys reveal"
 _ETHERNET, _RAW_IP = 1, 101
@@ -80,17 +80,13 @@ def main(directory: Path) -> None:
     with Provider() as provider:
         settings = settings_for(provider, directory)
         settings["inspector"]["keylog"] = True
-        daemon = Daemon(directory / "instance", settings)
-        daemon.start()
-        try:
+        with started(Daemon(directory / "instance", settings)) as daemon:
             loopback = Wiretap("lo")
             argv = daemon.argv("run", "-i", "--", sys.executable, "-c", _CLIENT, WORDS)
             with daemon.popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
                 jail = wiretap_in(int(process.stdout.readline()))
                 said, _ = process.communicate("\n", timeout=60)
             assert said == "200\n", said
-        finally:
-            daemon.stop()
         told = {
             "port": provider.https_port,
             "loopback": str(loopback.write(directory / "loopback.pcap")),

@@ -17,9 +17,10 @@ import yaml
 from ccinspect.demo.answers import Answer, Gate, chunk, head, json_answer, last_chunk
 from ccinspect.demo.provider import Provider
 from ccinspect.store.query import StoreReader
-from tests.addons.conftest import Configure, ReloadingDaemon
+from tests.addons.conftest import Configure
 from tests.conftest import StartDaemon
 from tests.support.daemon import Daemon
+from tests.support.shared_daemon import SharedDaemon
 
 REAL = "the-real-key"
 MESSAGES = {"model": "claude-x", "max_tokens": 50, "messages": [{"role": "user", "content": "hello"}]}
@@ -56,11 +57,6 @@ def only_flow(daemon: Daemon) -> dict[str, Any]:
     (record,) = daemon.wait_for(1)
     with StoreReader(daemon.paths.store_dir) as store:
         return store.get(record["id"])
-
-
-@pytest.fixture
-def provider(reloading_provider: Provider) -> Provider:
-    return reloading_provider
 
 
 def anthropic_with(auth: Any = f"echo {REAL}", **more: Any) -> dict[str, Any]:
@@ -363,8 +359,8 @@ def refusing(ctx):
 
 class TestHooks:
     @pytest.fixture
-    def hooked(self, configure: Configure, reloading_daemon: ReloadingDaemon) -> Any:
-        directory = reloading_daemon.paths.config_dir / "hooks"
+    def hooked(self, configure: Configure, shared_daemon: SharedDaemon) -> Any:
+        directory = shared_daemon.paths.config_dir / "hooks"
         directory.mkdir(exist_ok=True)
         (directory / "mine.py").write_text(HOOKS)
 

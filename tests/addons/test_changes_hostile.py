@@ -8,7 +8,6 @@ import json
 import os
 import socket
 import ssl
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -24,8 +23,9 @@ from ccinspect.control.client import ControlClient
 from ccinspect.demo.answers import Answer, Close, Gate, Reset, chunk, head, json_answer, last_chunk, plain
 from ccinspect.demo.provider import Provider
 from tests.addons.test_changes import MESSAGES, OWN, ask, asking
-from tests.support.daemon import Daemon, Record, settings_for
+from tests.support.daemon import Record, settings_for, started
 from tests.support.http2 import Client, Message, Reply, Server, wrap
+from tests.support.shared_daemon import SharedDaemon
 
 KEY = "anthropic-key-of-the-test"
 OPENAI_KEY = "openai-key-of-the-test"
@@ -52,13 +52,6 @@ def second(shared_provider: Provider) -> Iterator[Server]:
     """An upstream that speaks HTTP/2."""
     with Server(shared_provider.authority, ["second.example"]) as running:
         yield running
-
-
-class SharedDaemon(Daemon):
-    """Serves all tests of this module one after the other."""
-
-    began = 0.0
-    """When the test at hand began, in seconds since the epoch."""
 
 
 @pytest.fixture(scope="module")
@@ -115,24 +108,13 @@ def shared_daemon(
         "slow": {"type": "anthropic", "host": "api.openai.com", "auth": f"cat {fifo}"},
     }
     settings["redact"] = [{"name": "customer", "pattern": r"ACME-\d{6}", "mode": "stop", "projects": ["secret"]}]
-    running = SharedDaemon(directory / "instance", settings)
-    try:
-        running.start()
+    with started(SharedDaemon(directory / "instance", settings)) as running:
         yield running
-        print(f"--- log of the daemon\n{running.log()}")
-    finally:
-        running.stop()
-
-
-@pytest.fixture
-def provider(shared_provider: Provider) -> Provider:
-    shared_provider.forget()
-    return shared_provider
 
 
 @pytest.fixture
 def daemon(shared_daemon: SharedDaemon, provider: Provider) -> Iterator[SharedDaemon]:
-    shared_daemon.began = time.time()
+    shared_daemon.begin()
     yield shared_daemon
     assert "Traceback" not in shared_daemon.log(10_000)
 
@@ -143,7 +125,7 @@ def with_model(model: str, **more: Any) -> dict[str, Any]:
 
 def ended(daemon: SharedDaemon) -> Record:
     """The test's only flow, once it has ended."""
-    (record,) = daemon.wait_for(1, lambda record: record["timing"]["started_at"] >= daemon.began)
+    (record,) = daemon.wait_for(1)
     return record
 
 

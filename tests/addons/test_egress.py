@@ -11,9 +11,10 @@ import pytest
 
 from ccinspect.control.client import ControlClient
 from ccinspect.demo.provider import Provider
-from tests.addons.conftest import Configure, ReloadingDaemon
+from tests.addons.conftest import Configure
 from tests.addons.test_changes import MESSAGES, OWN, ask, only_flow
 from tests.support.daemon import Daemon
+from tests.support.shared_daemon import SharedDaemon
 
 ELSEWHERE = """
 from ccinspect.pipeline.declaration import hook
@@ -27,12 +28,7 @@ DENY_OPENAI = {"deny": ["api.openai.com"]}
 
 
 @pytest.fixture
-def provider(reloading_provider: Provider) -> Provider:
-    return reloading_provider
-
-
-@pytest.fixture
-def daemon(configure: Configure) -> ReloadingDaemon:
+def daemon(configure: Configure) -> SharedDaemon:
     return configure()
 
 
@@ -56,9 +52,9 @@ class TestRequests:
         assert not provider.requests
 
     def test_a_hook_leads_to_no_place_that_is_denied(
-        self, configure: Configure, reloading_daemon: ReloadingDaemon, provider: Provider
+        self, configure: Configure, shared_daemon: SharedDaemon, provider: Provider
     ) -> None:
-        hooks = reloading_daemon.paths.config_dir / "hooks"
+        hooks = shared_daemon.paths.config_dir / "hooks"
         hooks.mkdir(exist_ok=True)
         (hooks / "elsewhere.py").write_text(ELSEWHERE)
         daemon = configure(policy={"deny": ["api.anthropic.com/v1/secret"]}, hooks={"outbound": ["elsewhere"]})

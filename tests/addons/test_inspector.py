@@ -2,119 +2,50 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import socket
 import ssl
 import subprocess
-import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import h2.config
 import h2.connection
 import h2.events
 import pytest
-import wsproto
-from wsproto import events as ws
 
 from ccinspect.demo.answers import Answer, Gate, head, json_answer
 from ccinspect.demo.provider import Provider
 from ccinspect.store.query import StoreReader
-from tests.addons.conftest import ReloadingDaemon
-from tests.support.daemon import Daemon, settings_for
+from tests.addons.connections import server, tunnel
+from tests.conftest import StartDaemon
+from tests.support.daemon import Daemon, settings_for, started
+from tests.support.shared_daemon import SharedDaemon
+from tests.support.websocket import answering, exchange
 
-StartDaemon = Callable[..., Daemon]
 HOST = "api.anthropic.com"
 NOT_DECRYPTED = "generativelanguage.googleapis.com"
 UNREACHABLE = "ollama.com"
 
 
-@pytest.fixture
-def provider(reloading_provider: Provider) -> Provider:
-    return reloading_provider
-
-
 @pytest.fixture(scope="module")
-def running(reloading_provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReloadingDaemon]:
+def shared_daemon(shared_provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedDaemon]:
     """With all that these tests want to see at work."""
     directory = tmp_path_factory.mktemp("inspector")
-    settings = settings_for(reloading_provider, directory)
+    settings = settings_for(shared_provider, directory)
     inspector = settings["inspector"]
     inspector["passthrough_hosts"] = [NOT_DECRYPTED.replace(".", r"\.")]
     inspector["view"] = {"max_flows": 3, "max_bytes": 10_000_000}
     inspector["connect_to"][f"{UNREACHABLE}:443"] = "127.0.0.1:1"
-    daemon = ReloadingDaemon(directory / "instance", settings)
-    try:
-        daemon.start()
-        yield daemon
-        print(daemon.log())
-    finally:
-        daemon.stop()
-
-
-@pytest.fixture
-def daemon(running: ReloadingDaemon, provider: Provider) -> ReloadingDaemon:
-    provider.forget()
-    running.use()
-    return running
-
-
-def tunnel(daemon: Daemon, host: str, port: int) -> socket.socket:
-    """A connection through the forward proxy, after its CONNECT."""
-    sock = socket.create_connection(("127.0.0.1", daemon.ports["proxy"]), timeout=20)
-    sock.sendall(f"CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
-    answer = b""
-    while b"\r\n\r\n" not in answer:
-        answer += sock.recv(1)
-    assert b" 200 " in answer, answer
-    return sock
-
-
-@contextlib.contextmanager
-def server(serve: Callable[[socket.socket], None]) -> Iterator[int]:
-    """A server of one connection on 127.0.0.1; yields its port."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def accept() -> None:
-            with listener.accept()[0] as connection:
-                connection.settimeout(20)
-                serve(connection)
-
-        thread = threading.Thread(target=accept, daemon=True)
-        thread.start()
-        yield listener.getsockname()[1]
-        thread.join(20)
+    with started(SharedDaemon(directory / "instance", settings)) as running:
+        yield running
 
 
 def test_websocket_messages_are_recorded_in_both_directions(daemon: Daemon) -> None:
-    def echo(connection: socket.socket) -> None:
-        peer = wsproto.WSConnection(wsproto.ConnectionType.SERVER)
-        while True:
-            peer.receive_data(connection.recv(65536) or None)
-            for event in peer.events():
-                if isinstance(event, ws.Request):
-                    connection.sendall(peer.send(ws.AcceptConnection()))
-                elif isinstance(event, ws.TextMessage):
-                    connection.sendall(peer.send(ws.TextMessage(event.data.upper())))
-                elif isinstance(event, ws.CloseConnection):
-                    connection.sendall(peer.send(event.response()))
-                    return
-
-    with server(echo) as port, tunnel(daemon, "127.0.0.1", port) as sock:
-        client = wsproto.WSConnection(wsproto.ConnectionType.CLIENT)
-        sock.sendall(client.send(ws.Request(host=f"127.0.0.1:{port}", target="/v1/responses")))
-        seen = []
-        while "TWO" not in seen:
-            client.receive_data(sock.recv(65536))
-            for event in client.events():
-                if isinstance(event, ws.AcceptConnection):
-                    sock.sendall(client.send(ws.TextMessage("one")) + client.send(ws.TextMessage("two")))
-                elif isinstance(event, ws.TextMessage):
-                    seen.append(event.data)
-        sock.sendall(client.send(ws.CloseConnection(1000)))
+    with server(answering(str.upper)) as port, tunnel(daemon, "127.0.0.1", port) as sock:
+        assert exchange(sock, f"127.0.0.1:{port}", "/v1/responses", ["one", "two"]) == ["ONE", "TWO"]
         (record,) = daemon.wait_for(1)
     assert record["response"]["status_code"] == 101
     with StoreReader(daemon.paths.store_dir) as store:

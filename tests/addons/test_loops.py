@@ -12,31 +12,21 @@ import pytest
 
 from ccinspect.demo.provider import Provider
 from tests.addons.test_changes import MESSAGES, OWN, ask
-from tests.support.daemon import Daemon, settings_for
+from tests.support.daemon import Daemon, settings_for, started
 from tests.support.ports import free_port
+from tests.support.shared_daemon import SharedDaemon
 
 
 @pytest.fixture(scope="module")
-def provider() -> Iterator[Provider]:
-    with Provider() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def daemon(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+def shared_daemon(shared_provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedDaemon]:
     """One with a rule that sends a model's calls to the daemon's own reverse listener, where the rule holds again."""
     directory: Path = tmp_path_factory.mktemp("loops")
-    settings = settings_for(provider, directory)
+    settings = settings_for(shared_provider, directory)
     port = settings["inspector"]["reverse_port"] = free_port()
     round_again = {"action": "redirect", "dest_host": "127.0.0.1", "dest_port": port, "dest_scheme": "http"}
     settings["inspector"]["transforms"] = [{"match_model": "^round$", **round_again}]
-    running = Daemon(directory / "instance", settings)
-    try:
-        running.start()
+    with started(SharedDaemon(directory / "instance", settings)) as running:
         yield running
-        print(f"--- log of the daemon\n{running.log()}")
-    finally:
-        running.stop()
 
 
 def through_the_proxy(daemon: Daemon, url: str, body: bytes | None = None) -> tuple[int, bytes]:

@@ -8,21 +8,17 @@ from typing import Any
 import pytest
 
 from ccinspect.demo.provider import Provider
-from tests.addons.conftest import Configure, ReloadingDaemon
+from tests.addons.conftest import Configure
 from tests.addons.test_changes import MESSAGES, OWN, REAL, SENTINEL, anthropic_with, ask, only_flow
 from tests.support.daemon import Daemon
+from tests.support.shared_daemon import SharedDaemon
 
 TOOLS = [{"name": "x", "input_schema": {"type": "object"}}]
 EVENT = {"task_id": "t1", "session_id": "s1", "event": {"done": True}}
 
 
 @pytest.fixture
-def provider(reloading_provider: Provider) -> Provider:
-    return reloading_provider
-
-
-@pytest.fixture
-def daemon(configure: Configure) -> ReloadingDaemon:
+def daemon(configure: Configure) -> SharedDaemon:
     return configure()
 
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 import gzip
 import http.client
 import json
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import wsproto
-from wsproto import events as ws
 
 from ccinspect.control.client import ControlClient
 from ccinspect.demo.answers import Answer, Close, Gate, chunk, head, json_answer, last_chunk, plain
@@ -21,10 +18,12 @@ from ccinspect.store.query import StoreReader
 from ccinspect.store.selection import Selection
 from ccinspect.store.spool import IN_MEMORY
 from ccinspect.wire.encoding import decode_body, encode_body
-from tests.addons.conftest import Configure, ReloadingDaemon
+from tests.addons.conftest import Configure
+from tests.addons.connections import server, tunnel
 from tests.addons.test_changes import OWN, ask, asking
-from tests.addons.test_inspector import server, tunnel
-from tests.support.daemon import Daemon, settings_for
+from tests.support.daemon import Daemon, settings_for, started
+from tests.support.shared_daemon import SharedDaemon
+from tests.support.websocket import answering, exchange
 
 CUSTOMER = "ACME-483920"
 KEY = "ghp_" + "aB3" * 12
@@ -39,27 +38,17 @@ RULES = [
 LONG = "x" * (IN_MEMORY + 1000)
 
 
-@pytest.fixture
-def provider(reloading_provider: Provider) -> Provider:
-    reloading_provider.forget()
-    return reloading_provider
-
-
 @pytest.fixture(scope="module")
-def masking(reloading_provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReloadingDaemon]:
+def masking(shared_provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedDaemon]:
     """Of its own, since the one without rules keeps what is looked for here."""
     directory = tmp_path_factory.mktemp("masking")
-    running = ReloadingDaemon(directory / "instance", settings_for(reloading_provider, directory) | {"redact": RULES})
-    try:
-        running.start()
+    settings = settings_for(shared_provider, directory) | {"redact": RULES}
+    with started(SharedDaemon(directory / "instance", settings)) as running:
         yield running
-        print(running.log())
-    finally:
-        running.stop()
 
 
 @pytest.fixture
-def daemon(masking: ReloadingDaemon, provider: Provider) -> ReloadingDaemon:
+def daemon(masking: SharedDaemon, provider: Provider) -> SharedDaemon:
     masking.use()
     return masking
 
@@ -175,35 +164,9 @@ def test_what_is_too_long_for_memory_otherwise_is_in_no_file_meanwhile(daemon: D
 
 
 def test_messages_of_a_websocket_are_masked(daemon: Daemon) -> None:
-    def echo(connection: socket.socket) -> None:
-        peer = wsproto.WSConnection(wsproto.ConnectionType.SERVER)
-        while True:
-            peer.receive_data(connection.recv(65536) or None)
-            for event in peer.events():
-                if isinstance(event, ws.Request):
-                    connection.sendall(peer.send(ws.AcceptConnection()))
-                elif isinstance(event, ws.TextMessage):
-                    connection.sendall(peer.send(ws.TextMessage(f"so {event.data}")))
-                elif isinstance(event, ws.CloseConnection):
-                    connection.sendall(peer.send(event.response()))
-                    return
-
-    with server(echo) as port, tunnel(daemon, "127.0.0.1", port) as sock:
-        client = wsproto.WSConnection(wsproto.ConnectionType.CLIENT)
-        sock.sendall(client.send(ws.Request(host=f"127.0.0.1:{port}", target="/v1/responses")))
-        heard = ""
-        closed = False
-        while not closed:
-            client.receive_data(sock.recv(65536))
-            for event in client.events():
-                if isinstance(event, ws.AcceptConnection):
-                    sock.sendall(client.send(ws.TextMessage(f'"{CUSTOMER}"')))
-                elif isinstance(event, ws.TextMessage):
-                    heard += event.data
-                    sock.sendall(client.send(ws.CloseConnection(1000)))
-                elif isinstance(event, ws.CloseConnection):
-                    closed = True
-    assert heard == f'so "{CUSTOMER}"'
+    with server(answering("so {}".format)) as port, tunnel(daemon, "127.0.0.1", port) as sock:
+        heard = exchange(sock, f"127.0.0.1:{port}", "/v1/responses", [f'"{CUSTOMER}"'])
+    assert heard == [f'so "{CUSTOMER}"']
     daemon.wait_for(1)
     kept = assert_masked(daemon, CUSTOMER)
     assert f'so "{INSTEAD}"' in kept

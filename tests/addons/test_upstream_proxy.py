@@ -30,7 +30,7 @@ from ccinspect.identity.providers import Providers
 from ccinspect.outward.proxy import UpstreamProxy
 from ccinspect.outward.settings import UpstreamProxySettings
 from tests.support.corporate import PASSWORD, USER, Proxy, tinyproxy
-from tests.support.daemon import Daemon, settings_for
+from tests.support.daemon import Daemon, settings_for, started
 from tests.support.http2 import Server
 
 ONLY_THERE = "models.corp.test"
@@ -94,10 +94,7 @@ def behind(stack: ExitStack, directory: Path, provider: Provider, places: Mappin
         "upstream_proxy": upstream,
         **places,
     }
-    daemon = Daemon(directory / "instance", blocks)
-    stack.callback(daemon.stop)
-    daemon.start()
-    return daemon
+    return stack.enter_context(started(Daemon(directory / "instance", blocks)))
 
 
 class Echo(socketserver.BaseRequestHandler):
@@ -143,7 +140,6 @@ def corporate(tmp_path_factory: pytest.TempPathFactory, echo: int) -> Iterator[C
             exceptions="direct.test, 203.0.113.0/24",
         )
         yield Corporate(daemon, provider, proxy, opaque, upgrades, http2)
-        print(daemon.log())
 
 
 def test_the_reverse_listener_goes_through_a_tunnel(corporate: Corporate) -> None:

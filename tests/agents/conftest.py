@@ -14,7 +14,7 @@ import pytest
 from ccinspect.demo.api import HOSTS
 from ccinspect.demo.provider import Provider
 from tests.support import unprivileged
-from tests.support.daemon import Daemon, settings_for
+from tests.support.daemon import Daemon, settings_for, started
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "agents.sh"
 INSTALL_SECONDS = 600
@@ -27,8 +27,8 @@ def install(name: str) -> Path:
     return Path(done.stdout.strip())
 
 
-@pytest.fixture
-def provider() -> Iterator[Provider]:
+@pytest.fixture(scope="module")
+def shared_provider() -> Iterator[Provider]:
     """One that stands in also for the agents' other places, which it refuses: waiting for those takes some a minute."""
     with Provider([*HOSTS, "chatgpt.com", "ab.chatgpt.com", "models.opencode.ai", "play.googleapis.com"]) as running:
         yield running
@@ -49,10 +49,5 @@ def workplace() -> Iterator[Path]:
 @pytest.fixture
 def user_daemon(provider: Provider, workplace: Path) -> Iterator[Daemon]:
     settings = settings_for(provider, workplace)
-    daemon = Daemon(workplace / "instance", settings, unprivileged=os.geteuid() == 0)
-    try:
-        daemon.start()
-        yield daemon
-        print(f"--- log of the daemon\n{daemon.log()}")
-    finally:
-        daemon.stop()
+    with started(Daemon(workplace / "instance", settings, unprivileged=os.geteuid() == 0)) as running:
+        yield running

@@ -30,11 +30,10 @@ from ccinspect.demo.answers import Answer, Gate, Truncate, chunk, head
 from ccinspect.demo.answers import json_answer as scripted_json
 from ccinspect.demo.provider import Provider
 from ccinspect.errors import ConfigError
-from ccinspect.store.query import StoreReader
 from ccinspect.store.selection import Selection
 from tests.analysis.stored import MODEL, TEXT_START, message_start, sse, text_delta
 from tests.conftest import StartDaemon
-from tests.support.daemon import Daemon, settings_for
+from tests.support.daemon import Daemon
 
 KEY = "sk-ant-api03-this-is-a-secret-of-the-test-0002"
 WEATHER: Any = {
@@ -45,39 +44,6 @@ WEATHER: Any = {
 EVERYTHING = Selection()
 
 pytestmark = pytest.mark.filterwarnings("ignore:The model:DeprecationWarning")
-
-
-@pytest.fixture(scope="module")
-def provider() -> Iterator[Provider]:
-    with Provider() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def running(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    directory: Path = tmp_path_factory.mktemp("analysed")
-    started = Daemon(directory / "instance", settings_for(provider, directory))
-    started.start()
-    try:
-        yield started
-    finally:
-        print(f"--- log of the daemon\n{started.log()}")
-        started.stop()
-
-
-@pytest.fixture
-def daemon(running: Daemon, provider: Provider) -> Daemon:
-    """The daemon that the tests share, with nothing in its store; who breaks or restarts one starts one."""
-    control(running, "flush")
-    with StoreReader(running.paths.store_dir) as store:
-        ended = sum(record["state"] != "started" for record in store.iter_records(Selection()))
-    # What is told late must not be taken for a flow of the next test.
-    running.wait_for(ended, lambda _: True)
-    control(running, "flows.clear")
-    control(running, "flush")
-    running.finished.clear()
-    provider.forget()
-    return running
 
 
 @contextmanager

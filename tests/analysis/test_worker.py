@@ -21,9 +21,16 @@ from ccinspect.analysis.query import Analysis
 from ccinspect.control.client import ControlClient
 from ccinspect.store.selection import Selection
 from tests.analysis.stored import MODEL, anthropic_call, fill, user
+from tests.conftest import StartDaemon
 from tests.support.daemon import Daemon
 
 EVERYTHING = Selection()
+
+
+@pytest.fixture
+def daemon(start_daemon: StartDaemon) -> Daemon:
+    """One for each test: all of them do harm to its analyst."""
+    return start_daemon()
 
 
 def post(daemon: Daemon, text: str, status: int = 200) -> None:

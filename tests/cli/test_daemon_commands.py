@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,8 @@ from ccinspect.cli.status import exit_bits, status_lines
 from ccinspect.demo.provider import Provider
 from tests.cli.conftest import Place
 from tests.cli.pseudo_terminal import Terminal
+from tests.conftest import StartDaemon
 from tests.support.daemon import Daemon, settings_for
-
-StartDaemon = Callable[..., Daemon]
 
 
 @pytest.fixture
@@ -132,7 +131,8 @@ def test_stop_waits_until_the_process_is_gone_and_may_be_repeated(start_daemon: 
     assert "not running" in again.stderr
 
 
-def test_restart(daemon: Daemon) -> None:
+def test_restart(start_daemon: StartDaemon) -> None:
+    daemon = start_daemon()
     first = daemon.pid
     daemon.run("restart", check=True)
     assert daemon.wait_gone(0)
@@ -203,7 +203,8 @@ def test_a_directory_named_relatively_by_the_environment(stopped: Daemon) -> Non
     assert stopped.run("status").returncode == 0
 
 
-def test_a_daemon_that_hangs(daemon: Daemon) -> None:
+def test_a_daemon_that_hangs(start_daemon: StartDaemon) -> None:
+    daemon = start_daemon()
     os.kill(daemon.pid, signal.SIGSTOP)
     try:
         status = daemon.run("status", timeout=30)

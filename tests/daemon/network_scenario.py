@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ccinspect.demo.provider import Provider
-from tests.support.daemon import Daemon, settings_for
+from tests.support.daemon import Daemon, settings_for, started
 
 TOKEN = "network-token-4711"
 HERE, THERE = "10.77.0.1", "10.77.0.2"
@@ -139,12 +139,8 @@ def main(directory: Path) -> None:
         settings = settings_for(provider, directory)
         settings["inspector"]["host"] = "0.0.0.0"
         settings["proxy"] = {"token": TOKEN, "allow_other_machines": True}
-        daemon = Daemon(directory / "instance", settings)
-        daemon.start()
-        try:
+        with started(Daemon(directory / "instance", settings)) as daemon:
             print(json.dumps(happened(daemon, provider, Machine(pid), Machine(None))))
-        finally:
-            daemon.stop()
 
 
 def happened(daemon: Daemon, provider: Provider, there: Machine, here: Machine) -> dict[str, Any]:

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,6 @@ from ccinspect.errors import ConfigError
 from tests.daemon.network_scenario import THERE
 from tests.support.daemon import Daemon, clean_environment
 from tests.support.unprivileged import ROOT
-
-StartDaemon = Callable[..., Daemon]
 
 
 @pytest.fixture(scope="module")

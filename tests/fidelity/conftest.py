@@ -10,28 +10,18 @@ import pytest
 from ccinspect.demo.provider import Provider
 from tests.fidelity.corpus import HOST
 from tests.fidelity.ways import Ways
-from tests.support.daemon import Daemon, settings_for
+from tests.support.daemon import Daemon, settings_for, started
 from tests.support.ports import free_port
+from tests.support.shared_daemon import SharedDaemon
 
 
 @pytest.fixture(scope="module")
-def shared_provider() -> Iterator[Provider]:
-    with Provider() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def shared_daemon(shared_provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+def shared_daemon(shared_provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedDaemon]:
     directory: Path = tmp_path_factory.mktemp("fidelity")
     settings = settings_for(shared_provider, directory)
     settings["inspector"]["reverse_targets"] = [{"port": free_port(), "upstream": f"http://{HOST}"}]
-    daemon = Daemon(directory / "instance", settings)
-    try:
-        daemon.start()
-        yield daemon
-        print(f"--- log of the daemon\n{daemon.log()}")
-    finally:
-        daemon.stop()
+    with started(SharedDaemon(directory / "instance", settings)) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -39,10 +29,3 @@ def ways(shared_daemon: Daemon) -> Iterator[Ways]:
     target = shared_daemon.settings["inspector"]["reverse_targets"][0]["port"]
     with Ways(shared_daemon, target) as made:
         yield made
-
-
-@pytest.fixture
-def fresh(shared_provider: Provider) -> Provider:
-    """The shared provider, with nothing recorded and nothing scripted."""
-    shared_provider.forget()
-    return shared_provider

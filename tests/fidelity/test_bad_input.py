@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import socket
 import ssl
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -15,9 +14,10 @@ from ccinspect.demo.certificates import Authority
 from ccinspect.demo.provider import Provider
 from tests.fidelity import rawclient
 from tests.fidelity.rawclient import Outcome, Reader
-from tests.support.daemon import Daemon, Record, settings_for
+from tests.support.daemon import Daemon, Record, settings_for, started
 from tests.support.ports import free_port
 from tests.support.processes import resident
+from tests.support.shared_daemon import SharedDaemon
 
 HOST = "api.anthropic.com"
 GET = f"GET /x HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode()
@@ -26,29 +26,9 @@ EVENTS = [f"event: n\ndata: {number}\n\n".encode() for number in range(3)]
 FAULTS = ("unknown-authority", "wrong-name", "expired")
 
 
-class Patient(Daemon):
-    """Serves all tests of this module, one after the other, and tells each of its own flows only."""
-
-    began = 0.0
-    """When the test at hand began, in seconds since the epoch."""
-
-    def wait_for(
-        self, count: int, when: Callable[[Record], bool] = lambda record: record["type"] == "http", timeout: float = 20
-    ) -> list[Record]:
-        def ours(record: Record) -> bool:
-            return record["timing"]["started_at"] >= self.began and when(record)
-
-        return super().wait_for(count, ours, timeout)
-
-
-@pytest.fixture
-def provider(shared_provider: Provider) -> Provider:
-    shared_provider.forget()
-    return shared_provider
-
-
 @pytest.fixture(scope="module")
-def patient(shared_provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Patient]:
+def shared_daemon(shared_provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedDaemon]:
+    """One that also knows of servers which nobody should trust, or reach."""
     directory = tmp_path_factory.mktemp("patient")
     settings = settings_for(shared_provider, directory)
     broken = {"refused": free_port()}
@@ -59,19 +39,14 @@ def patient(shared_provider: Provider, tmp_path_factory: pytest.TempPathFactory)
     for name, port in broken.items():
         places = {f"{name}.test:443": f"127.0.0.1:{port}", f"{name}.test:80": f"127.0.0.1:{port}"}
         settings["inspector"]["connect_to"] |= places
-    running = Patient(directory / "instance", settings)
-    try:
-        running.start()
+    with started(SharedDaemon(directory / "instance", settings)) as running:
         yield running
-        print(f"--- log of the daemon\n{running.log()}")
-    finally:
-        running.stop()
 
 
 @pytest.fixture
-def daemon(patient: Patient, provider: Provider) -> Patient:
-    patient.began = time.time()
-    return patient
+def daemon(shared_daemon: SharedDaemon) -> SharedDaemon:
+    shared_daemon.begin()
+    return shared_daemon
 
 
 def tunnel(daemon: Daemon, host: str = HOST) -> ssl.SSLSocket:
@@ -196,30 +171,27 @@ def test_a_body_of_200_megabytes(tmp_path_factory: pytest.TempPathFactory) -> No
     for _ in range(count):
         digest.update(piece)
     directory = tmp_path_factory.mktemp("big")
-    with Provider(keep_limit=1000) as provider:
-        daemon = Daemon(directory / "instance", settings_for(provider, directory))
-        daemon.start()
-        try:
-            before = resident(daemon.pid)
-            size = count * len(piece)
-            provider.answer_with(plain(200, b"done"))
-            with tunnel(daemon) as sock:
-                sock.sendall(f"POST /x HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: {size}\r\n\r\n".encode())
-                for _ in range(count):
-                    sock.sendall(piece)
-                sock.settimeout(120)
-                assert Reader(sock).message("POST").body == b"done"
-            (received,) = provider.wait_for(1)
-            assert received.sha256 == digest.hexdigest()
-            (flow,) = daemon.wait_for(1, timeout=120)
-            assert flow["request"]["contentLength"] == size
-            assert flow["request"]["contentHash"] == digest.hexdigest()
-            assert resident(daemon.pid) - before < 100_000_000
-            stored = hashlib.sha256(daemon.body(flow["id"], "--request"))
-            assert stored.hexdigest() == digest.hexdigest()
-        finally:
-            print(daemon.log())
-            daemon.stop()
+    with (
+        Provider(keep_limit=1000) as provider,
+        started(Daemon(directory / "instance", settings_for(provider, directory))) as daemon,
+    ):
+        before = resident(daemon.pid)
+        size = count * len(piece)
+        provider.answer_with(plain(200, b"done"))
+        with tunnel(daemon) as sock:
+            sock.sendall(f"POST /x HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: {size}\r\n\r\n".encode())
+            for _ in range(count):
+                sock.sendall(piece)
+            sock.settimeout(120)
+            assert Reader(sock).message("POST").body == b"done"
+        (received,) = provider.wait_for(1)
+        assert received.sha256 == digest.hexdigest()
+        (flow,) = daemon.wait_for(1, timeout=120)
+        assert flow["request"]["contentLength"] == size
+        assert flow["request"]["contentHash"] == digest.hexdigest()
+        assert resident(daemon.pid) - before < 100_000_000
+        stored = hashlib.sha256(daemon.body(flow["id"], "--request"))
+        assert stored.hexdigest() == digest.hexdigest()
 
 
 def test_a_client_that_does_not_trust_us(daemon: Daemon, provider: Provider) -> None:

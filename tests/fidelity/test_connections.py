@@ -19,35 +19,39 @@ GET = f"GET /x HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode()
 
 
 @pytest.mark.parametrize("name", SOCKETS)
-def test_a_kept_connection_is_served_after_the_upstream_closed_its_own(fresh: Provider, ways: Ways, name: str) -> None:
+def test_a_kept_connection_is_served_after_the_upstream_closed_its_own(
+    provider: Provider, ways: Ways, name: str
+) -> None:
     way = ways.sockets(name)
     with way.connect() as sock:
         reader = Reader(sock)
         for body in (b"one", b"two"):
-            fresh.answer_with(Answer([*plain(200, body).steps, Close()]))
+            provider.answer_with(Answer([*plain(200, body).steps, Close()]))
             sock.sendall(way.rewritten(GET))
             assert reader.message("GET").body == body
-            assert fresh.requests[-1].hung_up.wait(10)
+            assert provider.requests[-1].hung_up.wait(10)
 
 
 @pytest.mark.parametrize("name", SOCKETS)
-def test_a_request_that_finds_its_connection_closed_is_sent_on_another(fresh: Provider, ways: Ways, name: str) -> None:
+def test_a_request_that_finds_its_connection_closed_is_sent_on_another(
+    provider: Provider, ways: Ways, name: str
+) -> None:
     """The upstream closed in the moment of the second request."""
     for steps in (plain(200, b"one").steps, [Close()], plain(200, b"two").steps):
-        fresh.answer_with(Answer(steps))
+        provider.answer_with(Answer(steps))
     way = ways.sockets(name)
     with way.connect() as sock:
         reader = Reader(sock)
         for body in (b"one", b"two"):
             sock.sendall(way.rewritten(GET))
             assert reader.message("GET").body == body
-    assert len(fresh.requests) == 3
+    assert len(provider.requests) == 3
 
 
 @pytest.mark.parametrize("name", SOCKETS)
-def test_nothing_is_sent_twice_that_must_not_be(fresh: Provider, ways: Ways, name: str) -> None:
+def test_nothing_is_sent_twice_that_must_not_be(provider: Provider, ways: Ways, name: str) -> None:
     for steps in (plain(200, b"one").steps, [Close()], plain(200, b"two").steps):
-        fresh.answer_with(Answer(steps))
+        provider.answer_with(Answer(steps))
     post = GET.replace(b"GET", b"POST", 1).replace(b"\r\n\r\n", b"\r\nContent-Length: 0\r\n\r\n")
     way = ways.sockets(name)
     with way.connect() as sock:
@@ -56,22 +60,22 @@ def test_nothing_is_sent_twice_that_must_not_be(fresh: Provider, ways: Ways, nam
         assert reader.message("GET").body == b"one"
         sock.sendall(way.rewritten(post))
         assert reader.message("POST").status == 502
-    assert len(fresh.requests) == 2
+    assert len(provider.requests) == 2
 
 
-def test_a_first_connection_that_is_closed_at_once_is_not_tried_again(fresh: Provider, ways: Ways) -> None:
-    fresh.answer_with(Answer([Close()]))
+def test_a_first_connection_that_is_closed_at_once_is_not_tried_again(provider: Provider, ways: Ways) -> None:
+    provider.answer_with(Answer([Close()]))
     way = ways.sockets("base-url")
     with way.connect() as sock:
         sock.sendall(way.rewritten(GET))
         assert Reader(sock).message("GET").status == 502
-    assert len(fresh.requests) == 1
+    assert len(provider.requests) == 1
 
 
 @pytest.mark.parametrize("name", SOCKETS)
-def test_an_upload_is_passed_on_while_it_is_sent(fresh: Provider, ways: Ways, name: str) -> None:
+def test_an_upload_is_passed_on_while_it_is_sent(provider: Provider, ways: Ways, name: str) -> None:
     gate = Gate()
-    fresh.answer_with(Answer(plain(200, b"ok").steps, on_head=[gate]))
+    provider.answer_with(Answer(plain(200, b"ok").steps, on_head=[gate]))
     way = ways.sockets(name)
     with way.connect() as sock:
         sock.sendall(way.rewritten(f"POST /up HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 6\r\n\r\n".encode()) + b"one")
@@ -79,13 +83,13 @@ def test_an_upload_is_passed_on_while_it_is_sent(fresh: Provider, ways: Ways, na
         gate.open()
         sock.sendall(b"two")
         assert Reader(sock).message("POST").body == b"ok"
-    assert fresh.requests[0].content == b"onetwo"
+    assert provider.requests[0].content == b"onetwo"
 
 
 @pytest.mark.parametrize("name", SOCKETS)
-def test_an_answer_before_the_end_of_the_upload_reaches_the_client(fresh: Provider, ways: Ways, name: str) -> None:
+def test_an_answer_before_the_end_of_the_upload_reaches_the_client(provider: Provider, ways: Ways, name: str) -> None:
     refusal = head(413, [("Content-Length", "0"), ("Connection", "close")])
-    fresh.answer_with(Answer(on_head=[refusal, Close()]))
+    provider.answer_with(Answer(on_head=[refusal, Close()]))
     way = ways.sockets(name)
     with way.connect() as sock:
         request = f"POST /up HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 1000000\r\n\r\n".encode()
@@ -94,14 +98,14 @@ def test_an_answer_before_the_end_of_the_upload_reaches_the_client(fresh: Provid
 
 
 @pytest.mark.parametrize("name", SOCKETS)
-def test_a_chunk_may_come_in_pieces(fresh: Provider, ways: Ways, name: str) -> None:
+def test_a_chunk_may_come_in_pieces(provider: Provider, ways: Ways, name: str) -> None:
     """Split anywhere, even within a chunk's size line and between CR and LF."""
     whole = head(200, [("Transfer-Encoding", "chunked")]) + chunk(b"hello") + chunk(b"w" * 300) + last_chunk()
     gates = [Gate() for _ in whole]
     for gate in gates:
         gate.open()
     steps = [step for byte, gate in zip(whole, gates, strict=True) for step in (bytes([byte]), gate)]
-    fresh.answer_with(Answer(steps))
+    provider.answer_with(Answer(steps))
     way = ways.sockets(name)
     with way.connect() as sock:
         for byte in way.rewritten(GET):
@@ -112,12 +116,12 @@ def test_a_chunk_may_come_in_pieces(fresh: Provider, ways: Ways, name: str) -> N
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["reverse", "proxy-connect"])
 def test_a_client_that_does_not_read_does_not_fill_our_memory(
-    fresh: Provider, shared_daemon: Daemon, ways: Ways, name: str
+    provider: Provider, shared_daemon: Daemon, ways: Ways, name: str
 ) -> None:
     piece = bytes(1_000_000)
     size = 200 * len(piece)
     gate = Gate()
-    fresh.answer_with(Answer([head(200, [("Content-Length", str(size))]), *([piece] * 200), gate]))
+    provider.answer_with(Answer([head(200, [("Content-Length", str(size))]), *([piece] * 200), gate]))
     before = resident(shared_daemon.pid)
     way = ways.sockets(name)
     with way.connect() as sock:

@@ -12,8 +12,9 @@ import pytest
 from ccinspect.demo.answers import Gate
 from ccinspect.demo.provider import Provider
 from tests.fidelity import rawclient
-from tests.support.daemon import Daemon, settings_for
+from tests.support.daemon import Daemon, settings_for, started
 from tests.support.http2 import Client, Fields, Message, Reply, Server, wrap
+from tests.support.shared_daemon import SharedDaemon
 
 HOST = "api.openai.com"
 GET: Fields = [(b":method", b"GET"), (b":scheme", b"https"), (b":path", b"/a"), (b":authority", HOST.encode())]
@@ -29,17 +30,14 @@ def server(shared_provider: Provider) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="module")
-def daemon(shared_provider: Provider, server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+def shared_daemon(
+    shared_provider: Provider, server: Server, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SharedDaemon]:
     directory: Path = tmp_path_factory.mktemp("http2")
     settings = settings_for(shared_provider, directory)
     settings["inspector"]["connect_to"] = {f"{HOST}:443": f"127.0.0.1:{server.port}"}
-    running = Daemon(directory / "instance", settings)
-    try:
-        running.start()
+    with started(SharedDaemon(directory / "instance", settings)) as running:
         yield running
-        print(f"--- log of the daemon\n{running.log()}")
-    finally:
-        running.stop()
 
 
 @pytest.fixture

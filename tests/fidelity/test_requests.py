@@ -33,10 +33,10 @@ def goes(name: str, case: Case) -> bool:
     ("name", "case"),
     [pytest.param(name, case, id=f"{name}-{case.name}") for name in Ways.NAMES for case in CORPUS if goes(name, case)],
 )
-def test_the_server_sees_what_was_sent(fresh: Provider, ways: Ways, name: str, case: Case) -> None:
+def test_the_server_sees_what_was_sent(provider: Provider, ways: Ways, name: str, case: Case) -> None:
     way = ways[name]
-    without, plainly = send(fresh, direct(fresh), case)
-    seen, outcome = send(fresh, way, case)
+    without, plainly = send(provider, direct(provider), case)
+    seen, outcome = send(provider, way, case)
     for before, after in zip(without, seen, strict=True):
         assert after.head == way.expected(before.head)
         # Chunk sizes and extensions are framing of one hop; everything within is not.
@@ -45,29 +45,29 @@ def test_the_server_sees_what_was_sent(fresh: Provider, ways: Ways, name: str, c
     assert outcome.messages == plainly.messages
 
 
-def test_options_asterisk_through_a_proxy(fresh: Provider, ways: Ways) -> None:
+def test_options_asterisk_through_a_proxy(provider: Provider, ways: Ways) -> None:
     """RFC 9112, section 3.2.4: absolute form without a path means `*` at the origin."""
     request = b"OPTIONS http://api.anthropic.com HTTP/1.1\r\nHost: api.anthropic.com\r\n\r\n"
     with ways.sockets("proxy-absolute").connect() as sock:
-        fresh.answer_with(plain(200, b""))
+        provider.answer_with(plain(200, b""))
         sock.sendall(request)
-        (seen,) = fresh.wait_for(1)
+        (seen,) = provider.wait_for(1)
     assert seen.head == b"OPTIONS * HTTP/1.1\r\nHost: api.anthropic.com\r\n\r\n"
 
 
 @pytest.mark.parametrize("name", Ways.NAMES)
-def test_a_refusal_instead_of_100_continue_reaches_the_client(fresh: Provider, ways: Ways, name: str) -> None:
+def test_a_refusal_instead_of_100_continue_reaches_the_client(provider: Provider, ways: Ways, name: str) -> None:
     case = next(case for case in CORPUS if case.name == "Expect: 100-continue")
     refusal = head(417, [("Content-Length", "0"), ("Connection", "close")])
-    fresh.answer_with(Answer(on_head=[refusal]))
+    provider.answer_with(Answer(on_head=[refusal]))
     outcome = ways[name].send(case)
     assert [message.status for message in outcome.messages] == [417]
-    assert fresh.requests[0].content == b""
+    assert provider.requests[0].content == b""
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
-def test_the_corpus_itself_is_sound(fresh: Provider, tls: bool) -> None:
+def test_the_corpus_itself_is_sound(provider: Provider, tls: bool) -> None:
     """Without us, every case reaches the provider as it is written: the judge is not at fault."""
     for case in CORPUS:
-        seen, _ = send(fresh, direct(fresh, tls), case)
+        seen, _ = send(provider, direct(provider, tls), case)
         assert b"".join(request.raw for request in seen) == b"".join(case.parts), case.name

@@ -74,15 +74,15 @@ ANSWERS: list[tuple[str, str, str, list[Step]]] = [
 @pytest.mark.parametrize("name", Ways.NAMES)
 @pytest.mark.parametrize(("method", "version", "steps"), [pytest.param(*rest, id=title) for title, *rest in ANSWERS])
 def test_the_client_gets_what_was_sent(
-    fresh: Provider, ways: Ways, name: str, method: str, version: str, steps: list[Step]
+    provider: Provider, ways: Ways, name: str, method: str, version: str, steps: list[Step]
 ) -> None:
     length = "Content-Length: 0\r\n" if method == "POST" else ""
     request = f"{method} /a HTTP/{version}\r\nHost: {HOST}\r\n{length}\r\n".encode()
     case = Case("answer", (request,), (method,))
-    fresh.answer_with(Answer(steps))
-    without = direct(fresh).send(case)
+    provider.answer_with(Answer(steps))
+    without = direct(provider).send(case)
     assert not without.error
-    fresh.answer_with(Answer(steps))
+    provider.answer_with(Answer(steps))
     got = ways[name].send(case)
     assert not got.error, got.error
     assert got.messages == without.messages
@@ -100,13 +100,13 @@ def start(ways: Ways, name: str, request: bytes) -> tuple[Reader, Callable[[], N
 
 
 @pytest.mark.parametrize("name", SOCKETS)
-def test_each_event_arrives_before_the_next_is_sent(fresh: Provider, ways: Ways, name: str) -> None:
+def test_each_event_arrives_before_the_next_is_sent(provider: Provider, ways: Ways, name: str) -> None:
     events = [f"event: n\ndata: {number}\n\n".encode() for number in range(5)]
     gates = [Gate() for _ in events]
     pieces = [piece for pair in zip(events, gates, strict=True) for piece in pair]
     body = [piece if isinstance(piece, Gate) else chunk(piece) for piece in pieces]
     answer = event_stream([])
-    fresh.answer_with(Answer([next(iter(answer.steps)), *body, last_chunk()]))
+    provider.answer_with(Answer([next(iter(answer.steps)), *body, last_chunk()]))
     reader, close = start(ways, name, f"GET /sse HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
     try:
         assert reader.head().startswith(b"HTTP/1.1 200")
@@ -121,14 +121,14 @@ def test_each_event_arrives_before_the_next_is_sent(fresh: Provider, ways: Ways,
         close()
 
 
-def test_each_event_reaches_a_jailed_client_before_the_next_is_sent(fresh: Provider, shared_daemon: Daemon) -> None:
+def test_each_event_reaches_a_jailed_client_before_the_next_is_sent(provider: Provider, shared_daemon: Daemon) -> None:
     script = (
         f"import urllib.request as r\nfor line in r.urlopen('https://{HOST}/sse'): "
         "print(line.decode(), end='', flush=True)"
     )
     gates = [Gate(), Gate(), Gate()]
     body = [step for number, gate in enumerate(gates) for step in (chunk(b"event %d\n" % number), gate)]
-    fresh.answer_with(Answer([next(iter(event_stream([]).steps)), *body, last_chunk()]))
+    provider.answer_with(Answer([next(iter(event_stream([]).steps)), *body, last_chunk()]))
     argv = shared_daemon.argv("run", "--inspect", "--", sys.executable, "-c", script)
     with shared_daemon.popen(argv, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True) as client:
         assert client.stdout
@@ -139,9 +139,9 @@ def test_each_event_reaches_a_jailed_client_before_the_next_is_sent(fresh: Provi
 
 
 @pytest.mark.parametrize("name", SOCKETS)
-def test_pieces_of_a_body_with_a_length_arrive_one_by_one(fresh: Provider, ways: Ways, name: str) -> None:
+def test_pieces_of_a_body_with_a_length_arrive_one_by_one(provider: Provider, ways: Ways, name: str) -> None:
     gate = Gate()
-    fresh.answer_with(Answer([head(200, [("Content-Length", "10")]), b"first", gate, b"other"]))
+    provider.answer_with(Answer([head(200, [("Content-Length", "10")]), b"first", gate, b"other"]))
     reader, close = start(ways, name, f"GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
     try:
         reader.head()
@@ -153,9 +153,9 @@ def test_pieces_of_a_body_with_a_length_arrive_one_by_one(fresh: Provider, ways:
 
 
 @pytest.mark.parametrize("name", SOCKETS)
-def test_the_head_arrives_before_the_body(fresh: Provider, ways: Ways, name: str) -> None:
+def test_the_head_arrives_before_the_body(provider: Provider, ways: Ways, name: str) -> None:
     gate = Gate()
-    fresh.answer_with(Answer([head(200, [("Content-Length", "2")]), gate, b"ok"]))
+    provider.answer_with(Answer([head(200, [("Content-Length", "2")]), gate, b"ok"]))
     reader, close = start(ways, name, f"GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
     try:
         assert reader.head() == head(200, [("Content-Length", "2")])
@@ -166,9 +166,9 @@ def test_the_head_arrives_before_the_body(fresh: Provider, ways: Ways, name: str
 
 
 @pytest.mark.parametrize("name", SOCKETS)
-def test_an_interim_answer_arrives_before_the_final_one(fresh: Provider, ways: Ways, name: str) -> None:
+def test_an_interim_answer_arrives_before_the_final_one(provider: Provider, ways: Ways, name: str) -> None:
     gate = Gate()
-    fresh.answer_with(Answer([HINTS, gate, OK]))
+    provider.answer_with(Answer([HINTS, gate, OK]))
     reader, close = start(ways, name, f"GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
     try:
         assert reader.head() == HINTS
@@ -179,14 +179,14 @@ def test_an_interim_answer_arrives_before_the_final_one(fresh: Provider, ways: W
 
 
 @pytest.mark.parametrize("name", SOCKETS)
-def test_a_websocket_upgrade_passes_and_then_carries_frames(fresh: Provider, ways: Ways, name: str) -> None:
+def test_a_websocket_upgrade_passes_and_then_carries_frames(provider: Provider, ways: Ways, name: str) -> None:
     upgrade = [
         ("Upgrade", "websocket"),
         ("Connection", "Upgrade"),
         ("Sec-WebSocket-Accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),
     ]
     hello = b"\x81\x05hello"
-    fresh.answer_with(Answer([head(101, upgrade), hello, Echo()]))
+    provider.answer_with(Answer([head(101, upgrade), hello, Echo()]))
     request = (
         f"GET /ws HTTP/1.1\r\nHost: {HOST}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
@@ -195,15 +195,15 @@ def test_a_websocket_upgrade_passes_and_then_carries_frames(fresh: Provider, way
     try:
         assert reader.head() == head(101, upgrade)
         assert reader.exactly(len(hello)) == hello
-        assert fresh.requests[0].head == ways[name].expected(request)
+        assert provider.requests[0].head == ways[name].expected(request)
     finally:
         close()
 
 
 @pytest.mark.parametrize("name", SOCKETS)
-def test_an_upgrade_to_another_protocol_passes(fresh: Provider, ways: Ways, name: str) -> None:
+def test_an_upgrade_to_another_protocol_passes(provider: Provider, ways: Ways, name: str) -> None:
     upgrade = [("Upgrade", "own/1"), ("Connection", "Upgrade")]
-    fresh.answer_with(Answer([head(101, upgrade), Echo()]))
+    provider.answer_with(Answer([head(101, upgrade), Echo()]))
     request = f"GET /up HTTP/1.1\r\nHost: {HOST}\r\nUpgrade: own/1\r\nConnection: Upgrade\r\n\r\n".encode()
     way = ways.sockets(name)
     with way.connect() as sock:

@@ -95,7 +95,7 @@ def sent_by_server(frames: list[Frame]) -> list[Step]:
 
 @pytest.mark.parametrize("name", SOCKETS)
 @pytest.mark.parametrize("extension", [None, DEFLATE], ids=["plain", "deflate"])
-def test_messages_of_the_server(fresh: Provider, ways: Ways, name: str, extension: str | None) -> None:
+def test_messages_of_the_server(provider: Provider, ways: Ways, name: str, extension: str | None) -> None:
     gate = Gate()
     words = b'{"type": "response.created"}' * 20
     frames = [
@@ -106,7 +106,7 @@ def test_messages_of_the_server(fresh: Provider, ways: Ways, name: str, extensio
         Frame(TEXT, b""),
         Frame(CLOSE, (1001).to_bytes(2) + b"going"),
     ]
-    with upgrade(fresh, ways, name, extension, [*sent_by_server(frames), gate]) as sock:
+    with upgrade(provider, ways, name, extension, [*sent_by_server(frames), gate]) as sock:
         reader = Reader(sock)
         assert reader.head().startswith(b"HTTP/1.1 101")
         assert read_message(reader) == (TEXT, words)
@@ -118,7 +118,7 @@ def test_messages_of_the_server(fresh: Provider, ways: Ways, name: str, extensio
 
 @pytest.mark.parametrize("extension", [None, DEFLATE], ids=["plain", "deflate"])
 def test_messages_are_recorded_in_both_directions(
-    fresh: Provider, ways: Ways, shared_daemon: Daemon, extension: str | None
+    provider: Provider, ways: Ways, shared_daemon: Daemon, extension: str | None
 ) -> None:
     gate = Gate()
     path = f"/recorded-{bool(extension)}"
@@ -126,7 +126,7 @@ def test_messages_are_recorded_in_both_directions(
     answer = Frame(TEXT, squeeze(words[::-1]) if extension else words[::-1], compressed=bool(extension))
     closing = Frame(CLOSE, (1000).to_bytes(2))
     steps = [gate, *sent_by_server([answer, closing])]
-    with upgrade(fresh, ways, "proxy-connect", extension, steps, path) as sock:
+    with upgrade(provider, ways, "proxy-connect", extension, steps, path) as sock:
         reader = Reader(sock)
         reader.head()
         question = Frame(TEXT, squeeze(words) if extension else words, compressed=bool(extension))

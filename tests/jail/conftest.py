@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import pytest
 from ccinspect.demo.provider import Provider
 from tests.jail.tunnels import Tunnels, servers
 from tests.support import unprivileged
-from tests.support.daemon import Daemon, settings_for
+from tests.support.daemon import Daemon, settings_for, started
 
 RUNNER = Path(__file__).with_name("runner.py")
 # Variables of the machine the tests run on that would decide for the code under test.
@@ -164,20 +165,14 @@ def start(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[.
     unprivileged.allow_tun()
     as_user = request.param == "user"
     place = unprivileged.private_directory("ccinspect-daemon-") if as_user else tmp_path
-    running: list[Daemon] = []
-    with Provider() as provider:
+    with Provider() as provider, ExitStack() as stack:
 
         def start_one(**blocks: dict[str, Any]) -> Daemon:
             settings = settings_for(provider, place)
             for name, values in blocks.items():
                 settings[name] = settings.get(name, {}) | values
-            daemon = Daemon(place / "instance", settings, unprivileged=as_user)
-            running.append(daemon)
-            daemon.start()
-            return daemon
+            return stack.enter_context(started(Daemon(place / "instance", settings, unprivileged=as_user)))
 
         yield start_one
-        for daemon in running:
-            daemon.stop()
     if as_user:
         subprocess.run(["rm", "-rf", str(place)], check=True)

@@ -20,7 +20,7 @@ from mcp.client.streamable_http import streamable_http_client
 from ccinspect.demo.provider import Provider
 from ccinspect.store.query import StoreReader
 from tests.mcp.test_stdio import text_of
-from tests.support.daemon import Daemon, settings_for
+from tests.support.daemon import Daemon, settings_for, started
 
 Work = Callable[[ClientSession], Awaitable[None]]
 
@@ -74,18 +74,12 @@ def send(daemon: Daemon) -> None:
 
 
 @pytest.fixture(scope="module")
-def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+def serving(shared_provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     """A daemon for all tests, each of which leaves it serving."""
     directory = tmp_path_factory.mktemp("serving")
-    with Provider() as provider:
-        settings = settings_for(provider, directory) | {"mcp": {"enabled": True, "port": 0}}
-        daemon = Daemon(directory / "instance", settings)
-        try:
-            daemon.start()
-            yield daemon
-            print(f"--- log of the daemon\n{daemon.log()}")
-        finally:
-            daemon.stop()
+    settings = settings_for(shared_provider, directory) | {"mcp": {"enabled": True, "port": 0}}
+    with started(Daemon(directory / "instance", settings)) as running:
+        yield running
 
 
 def test_the_daemon_serves_what_it_captured(serving: Daemon) -> None:

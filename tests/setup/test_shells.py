@@ -2,15 +2,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from ccinspect.demo.provider import Provider
 from ccinspect.setup import fences, shells
 from ccinspect.setup.shells import SHELLS, Shell
-from tests.support.daemon import Daemon, clean_environment, settings_for
+from tests.support.daemon import Daemon, clean_environment
 
 START_FILES: dict[Shell, str] = {"bash": ".bashrc", "zsh": ".zshrc", "fish": ".config/fish/conf.d/ccinspect.fish"}
 OURS = str(Path(sys.executable).parent)
@@ -18,16 +16,6 @@ AGENT = """#!/bin/sh
 printf '%s|' "${CCINSPECT_RUN_ID:+in a run}" "$@"
 exit 7
 """
-
-
-@pytest.fixture(scope="module")
-def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    directory = tmp_path_factory.mktemp("shells")
-    with Provider() as provider:
-        running = Daemon(directory / "instance", settings_for(provider, directory))
-        running.start()
-        yield running
-        running.stop()
 
 
 class Home:

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -219,6 +219,10 @@ class Daemon:
         except FileNotFoundError:
             return "(no log)"
 
+    def print_log(self) -> None:
+        """For the end of a test: pytest shows it only when the test failed."""
+        print(f"--- log of the daemon in {self.paths.config_dir}\n{self.log()}", file=sys.stderr)
+
     def _listen(self, client: ControlClient, events: Any) -> None:
         with client:
             for _, record in events:
@@ -231,6 +235,17 @@ class Daemon:
             os.close(self._process)
             self._process = None
             self._listener.join(10)
+
+
+@contextlib.contextmanager
+def started[Kind: Daemon](daemon: Kind) -> Iterator[Kind]:
+    """Start it, and stop it at the end, whatever happens; its log is shown when the test failed."""
+    try:
+        daemon.start()
+        yield daemon
+    finally:
+        daemon.print_log()
+        daemon.stop()
 
 
 def clean_environment() -> dict[str, str]:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +13,7 @@ import yaml
 from ccinspect.control.client import ControlClient
 from ccinspect.demo.provider import Provider
 from tests.support import unprivileged
-from tests.support.daemon import Daemon, settings_for
+from tests.support.daemon import Daemon
 
 MODEL = "claude-sonnet-4-5"
 
@@ -67,14 +65,6 @@ def hello(text: str = "hello") -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def exporting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exporting]:
+def exporting(shared_daemon: Daemon, shared_provider: Provider) -> Exporting:
     unprivileged.allow_tun()
-    directory: Path = tmp_path_factory.mktemp("exporting")
-    with Provider() as provider:
-        daemon = Daemon(directory / "instance", settings_for(provider, directory))
-        daemon.start()
-        try:
-            yield Exporting(daemon, provider)
-        finally:
-            print(f"--- log of the daemon\n{daemon.log()}")
-            daemon.stop()
+    return Exporting(shared_daemon, shared_provider)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ccinspect.demo.provider import Provider
-from tests.support.daemon import Daemon, settings_for
+from tests.support.daemon import Daemon, settings_for, started
 from tests.transform.clients import CLIENTS, PIXEL, TOOL, Client
 from tests.transform.js_clients import JavaScript
 
@@ -102,18 +102,14 @@ def main() -> int:
     with ExitStack() as stack:
         name, provider = stack.enter_context(tempfile.TemporaryDirectory()), stack.enter_context(Provider())
         clients = stack.enter_context(JavaScript()).clients if "--js" in sys.argv else CLIENTS
-        daemon = Daemon(Path(name) / "instance", settings(provider, Path(name)))
-        daemon.start()
-        try:
-            for client, upstream, stream, task in cases():
-                cell = failures.setdefault((client, upstream), [])
-                try:
-                    check(daemon, provider, client, upstream, stream, task, clients)
-                except Exception as error:
-                    how = "stream" if stream else "whole"
-                    cell.append(f"{task} ({how}): {type(error).__name__}: {str(error)[:300]}")
-        finally:
-            daemon.stop()
+        daemon = stack.enter_context(started(Daemon(Path(name) / "instance", settings(provider, Path(name)))))
+        for client, upstream, stream, task in cases():
+            cell = failures.setdefault((client, upstream), [])
+            try:
+                check(daemon, provider, client, upstream, stream, task, clients)
+            except Exception as error:
+                how = "stream" if stream else "whole"
+                cell.append(f"{task} ({how}): {type(error).__name__}: {str(error)[:300]}")
     total = 2 * len(TASKS)
     print("client \\ upstream".ljust(18) + "".join(name.rjust(18) for name in DIALECTS))
     for client in DIALECTS:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ccinspect.demo.provider import Provider
-from tests.support.daemon import Daemon
+from tests.support.daemon import Daemon, started
 from tests.transform.js_clients import JavaScript
 from tests.transform.sdk_matrix import DIALECTS, TASKS, Clients, check, settings
 
@@ -18,14 +18,13 @@ World = tuple[Daemon, Provider, Clients]
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def world(shared_provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     directory: Path = tmp_path_factory.mktemp("js-matrix")
-    with JavaScript() as node, Provider() as provider:
-        daemon = Daemon(directory / "instance", settings(provider, directory))
-        daemon.start()
-        yield daemon, provider, node.clients
-        print(daemon.log())
-        daemon.stop()
+    with (
+        JavaScript() as node,
+        started(Daemon(directory / "instance", settings(shared_provider, directory))) as daemon,
+    ):
+        yield daemon, shared_provider, node.clients
 
 
 @pytest.mark.parametrize("client", DIALECTS)

@@ -8,19 +8,15 @@ from pathlib import Path
 import pytest
 
 from ccinspect.demo.provider import Provider
-from tests.support.daemon import Daemon
+from tests.support.daemon import Daemon, started
 from tests.transform.sdk_matrix import DIALECTS, TASKS, check, settings
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Daemon, Provider]]:
+def world(shared_provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Daemon, Provider]]:
     directory: Path = tmp_path_factory.mktemp("matrix")
-    with Provider() as provider:
-        daemon = Daemon(directory / "instance", settings(provider, directory))
-        daemon.start()
-        yield daemon, provider
-        print(daemon.log())
-        daemon.stop()
+    with started(Daemon(directory / "instance", settings(shared_provider, directory))) as daemon:
+        yield daemon, shared_provider
 
 
 @pytest.mark.parametrize("client", DIALECTS)

@@ -22,7 +22,7 @@ def ask(daemon: Daemon, path: str = "/v1/messages", **more: Any) -> str:
     url = f"http://127.0.0.1:{daemon.ports['reverse']}{path}"
     headers = {"Content-Type": "application/json", "X-Api-Key": KEY, "Anthropic-Version": "2023-06-01"}
     request = urllib.request.Request(url, json.dumps(ASKED | more).encode(), headers)
-    before = len(daemon.finished)
+    before = len(daemon.wait_for(0))
     try:
         with urllib.request.urlopen(request, timeout=20) as answer:
             answer.read()

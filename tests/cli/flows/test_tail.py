@@ -9,26 +9,10 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import pytest
-
-from ccinspect.demo.provider import Provider
 from tests.cli.conftest import Place
 from tests.cli.pseudo_terminal import Terminal
-from tests.support.daemon import Daemon, settings_for
-
-
-@pytest.fixture(scope="module")
-def shared_daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    """For tests that look only at what is tailed from now on, and leave it running."""
-    directory = tmp_path_factory.mktemp("tailed")
-    with Provider() as provider:
-        daemon = Daemon(directory / "instance", settings_for(provider, directory))
-        try:
-            daemon.start()
-            yield daemon
-        finally:
-            print(f"--- log of the daemon in {daemon.paths.config_dir}\n{daemon.log()}")
-            daemon.stop()
+from tests.conftest import StartDaemon
+from tests.support.daemon import Daemon
 
 
 def post(daemon: Daemon, path: str) -> bytes:
@@ -68,25 +52,26 @@ def first_line(daemon: Daemon, process: subprocess.Popen[bytes], path: str) -> s
     raise AssertionError("nothing was tailed")
 
 
-def test_flows_show_as_they_finish(shared_daemon: Daemon) -> None:
-    with tailing(shared_daemon) as process:
-        cells = first_line(shared_daemon, process, "/v1/messages").rstrip("\n").split("\t")
+def test_flows_show_as_they_finish(daemon: Daemon) -> None:
+    with tailing(daemon) as process:
+        cells = first_line(daemon, process, "/v1/messages").rstrip("\n").split("\t")
         assert cells[1:5] == ["POST", "200", "api.anthropic.com", "/v1/messages"]
         process.send_signal(signal.SIGINT)
         _, complaints = process.communicate(timeout=20)
     assert (process.returncode, complaints) == (130, b"")
 
 
-def test_only_what_was_asked_for(shared_daemon: Daemon) -> None:
-    with tailing(shared_daemon, "--status", "501", "--json", "--jq", "map(.request.path)") as process:
-        assert json.loads(first_line(shared_daemon, process, "/nowhere/at/all")) == "/nowhere/at/all"
-        post(shared_daemon, "/v1/messages")
-        post(shared_daemon, "/nowhere/else")
+def test_only_what_was_asked_for(daemon: Daemon) -> None:
+    with tailing(daemon, "--status", "501", "--json", "--jq", "map(.request.path)") as process:
+        assert json.loads(first_line(daemon, process, "/nowhere/at/all")) == "/nowhere/at/all"
+        post(daemon, "/v1/messages")
+        post(daemon, "/nowhere/else")
         assert process.stdout is not None
         assert {json.loads(process.stdout.readline()) for _ in range(1)} <= {"/nowhere/at/all", "/nowhere/else"}
 
 
-def test_the_daemon_stops(daemon: Daemon) -> None:
+def test_the_daemon_stops(start_daemon: StartDaemon) -> None:
+    daemon = start_daemon()
     with tailing(daemon, "--json") as process:
         assert json.loads(first_line(daemon, process, "/v1/messages"))["type"] == "http"
         daemon.run("stop", check=True)
@@ -95,12 +80,10 @@ def test_the_daemon_stops(daemon: Daemon) -> None:
     assert b"the daemon has stopped" in complaints
 
 
-def test_on_a_terminal_lines_fit(shared_daemon: Daemon) -> None:
-    with Terminal(
-        shared_daemon.argv("flows", "tail"), shared_daemon.environment() | {"NO_COLOR": "1"}, columns=60
-    ) as terminal:
+def test_on_a_terminal_lines_fit(daemon: Daemon) -> None:
+    with Terminal(daemon.argv("flows", "tail"), daemon.environment() | {"NO_COLOR": "1"}, columns=60) as terminal:
         terminal.read_until("Code")
-        post(shared_daemon, "/v1/messages?" + "x" * 500)
+        post(daemon, "/v1/messages?" + "x" * 500)
         terminal.read_until("POST")
         terminal.type("\x03")
         status, said = terminal.finish()
@@ -114,9 +97,9 @@ def test_without_a_daemon(place: Place) -> None:
     assert b"ccinspect start" in done.stderr
 
 
-def test_a_wrong_run_or_filter_is_told_at_once(shared_daemon: Daemon) -> None:
-    assert shared_daemon.run("flows", "tail", "--run", "nope", timeout=20).returncode == 2
-    assert shared_daemon.run("flows", "tail", "--jq", "map(", timeout=20).returncode == 1
+def test_a_wrong_run_or_filter_is_told_at_once(daemon: Daemon) -> None:
+    assert daemon.run("flows", "tail", "--run", "nope", timeout=20).returncode == 2
+    assert daemon.run("flows", "tail", "--jq", "map(", timeout=20).returncode == 1
 
 
 def test_what_has_just_finished_is_listed(daemon: Daemon) -> None:

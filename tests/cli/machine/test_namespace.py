@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,9 +12,8 @@ import pytest
 from ccinspect.cli.machine.namespace import report_lines
 from ccinspect.demo.provider import Provider
 from tests.cli.conftest import Place
+from tests.conftest import StartDaemon
 from tests.support.daemon import Daemon
-
-StartDaemon = Callable[..., Daemon]
 
 
 def test_a_report_says_what_to_do() -> None:

@@ -6,16 +6,15 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ccinspect.demo.provider import Provider
 from tests.cli.pseudo_terminal import Terminal
+from tests.conftest import StartDaemon
 from tests.support.daemon import Daemon, settings_for
-
-StartDaemon = Callable[..., Daemon]
 
 ASK = """
 import json, os, sys, urllib.request

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -12,7 +10,7 @@ from ccinspect.control.client import ControlClient
 from ccinspect.demo.provider import Provider
 from tests.addons.test_changes import ask
 from tests.cli.pseudo_terminal import Terminal
-from tests.support.daemon import Daemon, settings_for
+from tests.support.daemon import Daemon
 
 # Asks three times, and tells the status of each answer.
 CLIENT = """
@@ -28,24 +26,6 @@ for _ in range(3):
         print(error.code)
         error.close()
 """
-
-
-@pytest.fixture(scope="module")
-def provider() -> Iterator[Provider]:
-    with Provider() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def daemon(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    directory: Path = tmp_path_factory.mktemp("shared")
-    running = Daemon(directory / "instance", settings_for(provider, directory))
-    running.start()
-    try:
-        yield running
-    finally:
-        print(f"--- log of the daemon\n{running.log()}")
-        running.stop()
 
 
 def tokens_of_a_call(daemon: Daemon) -> int:

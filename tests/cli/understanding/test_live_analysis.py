@@ -5,16 +5,12 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 
-import pytest
 import yaml
 
-from ccinspect.demo.provider import Provider
 from tests.cli.pseudo_terminal import Terminal
 from tests.conftest import StartDaemon
-from tests.support.daemon import Daemon, settings_for
+from tests.support.daemon import Daemon
 
 CLIENT = [sys.executable, "-P", "-m", "ccinspect.demo.clients.anthropic_sdk"]
 ENV = {"ANTHROPIC_API_KEY": "sk-ant-demo-not-a-real-key-0004"}
@@ -28,24 +24,6 @@ ASK_TWICE = """if True:
         except anthropic.BadRequestError:
             pass
 """
-
-
-@pytest.fixture(scope="module")
-def provider() -> Iterator[Provider]:
-    with Provider() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def daemon(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    directory: Path = tmp_path_factory.mktemp("shared")
-    running = Daemon(directory / "instance", settings_for(provider, directory))
-    running.start()
-    try:
-        yield running
-    finally:
-        print(f"--- log of the daemon\n{running.log()}")
-        running.stop()
 
 
 def run_client(daemon: Daemon, *options: str) -> None:
