@@ -13,7 +13,7 @@ from typing import Protocol
 
 from ccinspect.analyser.encodings import count, encoding_name
 from ccinspect.analyser.files import file_stretches
-from ccinspect.analyser.identity import block_identity, split_volatile, tool_identity
+from ccinspect.analyser.identity import block_identity, split_volatile
 from ccinspect.analyser.media import claude_version, media_tokens, media_variant
 from ccinspect.analyser.records import Record
 from ccinspect.wire.jsontext import arguments_text, as_list, as_object, as_text, dump_text
@@ -154,10 +154,6 @@ class TokenCounter:
     def count_block(self, block: Block, scheme: Scheme) -> Count:
         identity = block_identity(block)
         return self.count_all([(identity, block)], scheme)[identity]
-
-    def count_tool(self, tool: Tool, scheme: Scheme) -> Count:
-        identity = tool_identity(tool)
-        return self.count_all([(identity, tool)], scheme)[identity]
 
 
 def _count(item: Block | Tool, scheme: Scheme) -> Count:

@@ -68,14 +68,6 @@ def set_capabilities(effective: int, permitted: int, inheritable: int) -> None:
     _check(_libc.capset(header, data), "capset")
 
 
-def capabilities() -> tuple[int, int, int]:
-    """The effective, permitted and inheritable sets of this thread as bit masks. Raises OSError."""
-    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
-    data = (ctypes.c_uint32 * 6)()
-    _check(_libc.capget(header, data), "capget")
-    return data[0] | data[3] << 32, data[1] | data[4] << 32, data[2] | data[5] << 32
-
-
 def die_with_parent(parent: int, signal: int = 9) -> None:
     """Have the kernel send `signal` when the parent dies; raises ProcessLookupError if `parent` is gone already."""
     prctl(PR_SET_PDEATHSIG, signal)

@@ -11,11 +11,9 @@ from collections.abc import Callable, Sequence
 from ccinspect.pipeline.order import Edge, Plan
 from ccinspect.pipeline.resources import name_of
 
-FORMATS = ("terminal", "mermaid", "dot")
-
 
 def draw(plans: Sequence[Plan], style: str = "terminal") -> str:
-    """All stages in one text, ending in a newline. `style` is one of FORMATS; raises KeyError for another."""
+    """All stages in one text, ending in a newline. `style`: `terminal`, `mermaid` or `dot`; else raises KeyError."""
     styles: dict[str, Callable[[Sequence[Plan]], list[str]]] = {
         "terminal": _terminal, "mermaid": _mermaid, "dot": _dot,
     }  # fmt: skip

@@ -58,10 +58,6 @@ class Library:
             return []
         return sorted(path for path in self.directory.glob("*.py") if not path.name.startswith(("_", ".")))
 
-    def hooks_in(self, path: Path) -> dict[str, Hook]:
-        """The hooks of one of `files`, by the names of their functions. Raises HookError."""
-        return _hooks_of(self._module(path))
-
     def _file(self, stem: str) -> Path | None:
         return next((path for path in self.files() if path.stem == stem), None)
 

@@ -10,10 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from ccinspect.pipeline.message import Headers
-
 HEADER = "x-ccinspect-hooks"
-_WIRE_NAME = HEADER.encode()
 _MAX_NAMES = 100
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.#-]{0,199}")
 
@@ -42,12 +39,3 @@ def parse_overrides(value: str) -> Overrides:
             wanted.pop(name, None)
             wanted[name] = {"+": True, "-": False}.get(sign)
     return Overrides(MappingProxyType(wanted)) if wanted else NO_OVERRIDES
-
-
-def take_overrides(headers: Headers) -> Overrides:
-    """Read the header, and remove it: it is for us, not for the provider."""
-    if not any(name.lower() == _WIRE_NAME for name, _ in headers.fields):
-        return NO_OVERRIDES
-    found = parse_overrides(",".join(headers.get_all(HEADER)))
-    headers.remove(HEADER)
-    return found

@@ -19,9 +19,6 @@ from ccinspect.policy.rules import Wildcards
 
 WARN_AT = Decimal("0.8")
 
-ERROR_KIND = "rate_limit"
-"""What the client's dialect is to make of a call that is refused: its own error for too many requests, status 429."""
-
 
 @dataclass(frozen=True, slots=True)
 class Limit:

@@ -90,21 +90,13 @@ class StoreReader:
     def request_body(self, flow_id: str) -> bytes | None:
         """The request's body as forwarded, exactly; None when it was empty or not kept.
 
-        This and the three below raise FlowNotFound, AmbiguousFlowId and StoreUnavailable.
+        This and the two below raise FlowNotFound, AmbiguousFlowId and StoreUnavailable.
         """
         return _whole(self.stream_body(flow_id, "request"))
 
     def response_body(self, flow_id: str) -> bytes | None:
         """The response's body as it came from upstream."""
         return _whole(self.stream_body(flow_id, "response"))
-
-    def client_request_body(self, flow_id: str) -> bytes | None:
-        """The request's body as it came from the client."""
-        return _whole(self.stream_body(flow_id, "client_request"))
-
-    def client_response_body(self, flow_id: str) -> bytes | None:
-        """The response's body as sent to the client."""
-        return _whole(self.stream_body(flow_id, "client_response"))
 
     def stream_body(self, flow_id: str, role: str) -> Iterator[bytes] | None:
         """A body in pieces of up to 1 MB. `role`: request, response, client_request or client_response.

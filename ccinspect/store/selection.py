@@ -154,17 +154,6 @@ def parse_type(text: str) -> str:
     return word
 
 
-def parse_limit(value: int | str) -> int:
-    """A number of flows, 1 or more. Raises BadSelection."""
-    try:
-        number = int(value)
-    except ValueError as error:
-        raise BadSelection(f"{value!r} is no number of flows", "use 1 or more") from error
-    if number < 1:
-        raise BadSelection(f"a limit of {number} selects nothing", "use 1 or more")
-    return number
-
-
 def _place(db: sqlite3.Connection, uuid: str) -> int:
     row = db.execute("SELECT id FROM flows WHERE uuid = ?", (uuid,)).fetchone()
     if row is None:

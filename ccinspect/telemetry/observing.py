@@ -45,8 +45,6 @@ class Telemetry:
         self._clock = clock
         self._trees = Trees(settings, share)
         self._told: Mapping[str, float] = {}
-        self.faults = 0
-        """Flows of which no span could be made, which is a fault of ours."""
 
     def count_with(self, counters: Counters | None) -> None:
         """Have model calls counted too."""
@@ -106,6 +104,6 @@ class Telemetry:
         try:
             return act()
         except Exception:
-            self.faults += 1
+            # A fault of ours; the other flows have their spans.
             logger.exception("no span could be made of a flow")
             return None

@@ -42,9 +42,6 @@ class ClientNeeds:
         """Whether the answer has to be changed at all."""
         return self.dialect != self.upstream or self.envelope
 
-    def as_record(self) -> dict[str, object]:
-        return {"dialect": self.dialect, "upstream": self.upstream, "model": self.model, "stream": self.stream}
-
 
 def needs_of(request: Request, upstream: str) -> ClientNeeds:
     """What the sender of a request wants, as its path and body say."""

@@ -27,9 +27,6 @@ class Translated:
     client: ClientNeeds
     diagnostics: tuple[Diagnostic, ...] = ()
 
-    def as_record(self) -> dict[str, object]:
-        return {"client": self.client.as_record(), "diagnostics": [record_of(note) for note in self.diagnostics]}
-
 
 class Untranslatable(TransformError):
     """The request cannot be told there; `answer` says so to the client in its own dialect."""
@@ -38,18 +35,6 @@ class Untranslatable(TransformError):
         super().__init__(message, "let a `passthrough` rule take such requests, or name another destination")
         self.answer = answer
         self.diagnostics = diagnostics
-
-
-def record_of(note: Diagnostic) -> dict[str, object]:
-    """A diagnostic as the flow's record holds it."""
-    return {
-        "severity": note.severity,
-        "code": note.code,
-        "message": note.message,
-        "path": list(note.path),
-        "source": note.source,
-        "target": note.target,
-    }
 
 
 def translate_request(

@@ -15,7 +15,6 @@ import regex
 from ccinspect.errors import TransformError
 from ccinspect.pipeline.message import Facts, Outgoing
 from ccinspect.transform.destinations import TRANSLATABLE, Destination, Destinations
-from ccinspect.transform.fallbacks import NextTarget
 from ccinspect.transform.needs import is_enveloped, model_in_path
 from ccinspect.transform.settings import TransformRule
 
@@ -101,27 +100,6 @@ class Router:
         )
         action: Literal["redirect", "transform"] = "transform" if foreign and destination.dialect else "redirect"
         return Decision(action, None, replace(destination, keeps_credentials=name == facts.provider))
-
-    def fallback(self, decision: Decision, target: NextTarget, facts: Facts, outgoing: Outgoing) -> Decision:
-        """Where the next attempt goes. `decision` is the last one, `outgoing` the client's own request; what comes out
-        is to be carried out on the latter. Raises TransformError as `route` does."""
-        here = decision.destination
-        if here is None or target.provider not in (None, here.provider):
-            name = target.provider or facts.provider or ""
-            return self.to_provider(name, facts, outgoing, target.model)
-        known = self.destinations.known.get(here.provider or "")
-        model = target.model
-        if known is not None and model is not None:
-            model = known.models.get(model, model)
-        return replace(decision, destination=replace(here, model=model or here.model))
-
-    def provider_needs_body(self, name: str, facts: Facts, outgoing: Outgoing) -> bool:
-        """As `needs_body`, for `to_provider`."""
-        decision = self.to_provider(name, facts, outgoing)
-        assert decision.destination is not None
-        known = self.destinations.known[name]
-        aliased = any(alias != own for alias, own in known.models.items())
-        return aliased or self._changes_body(decision.destination, decision.action, facts)
 
     def explain(self, facts: Facts, outgoing: Outgoing, model: str | None = None) -> list[Step]:
         """Rule by rule up to the one that takes the request, for people."""

@@ -30,11 +30,6 @@ def media_type_of(word: str, kind: str) -> str:
     return _FORMATS.get(word.lower(), f"{'application' if kind == 'document' else kind}/{word}")
 
 
-def format_of(media_type: str | None) -> str | None:
-    """The short name of a media type, or None."""
-    return next((word for word, known in _FORMATS.items() if known == media_type and word != "jpg"), None)
-
-
 def split_data_url(url: str) -> tuple[str | None, str] | None:
     """(media type, base64 data) of a base64 data URL; None for any other URL."""
     if url[:5].lower() != "data:":

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from ccinspect.analyser.composition import Category, compose, measure
+from ccinspect.analyser.identity import tool_identity
 from ccinspect.analyser.tokens import Count, MemoryCache, Scheme, Span, TokenCounter, scheme_for
 from ccinspect.wire.anthropic.decode import read_request as read_messages
 from ccinspect.wire.model import (
@@ -224,24 +225,29 @@ def test_images_in_a_tool_result_are_parts_of_their_own():
     assert words == Count(2)
 
 
+def _of_tool(counter: TokenCounter, tool: Tool, scheme: Scheme) -> int:
+    identity = tool_identity(tool)
+    return counter.count_all([(identity, tool)], scheme)[identity].tokens
+
+
 def test_schemas_of_openai_tools_count_at_any_depth_and_bounded():
     counter = TokenCounter(COUNTS)
     scheme = scheme_for("openai_chat", "gpt-4o")
     flat = {"type": "object", "properties": {"a": {"type": "string", "description": "An a"}}}
     nested = {"type": "object", "properties": {"a": {"type": "object", "description": "An a", "properties": {"b": {}}}}}
     listed = {"type": "object", "properties": {"a": {"type": "array", "description": "An a", "items": nested}}}
-    counts = [counter.count_tool(Tool("f", "Does.", schema), scheme).tokens for schema in ({}, flat, nested, listed)]
+    counts = [_of_tool(counter, Tool("f", "Does.", schema), scheme) for schema in ({}, flat, nested, listed)]
     assert counts == sorted(counts)
     assert counts[0] < counts[1]
     deep: dict = {}
     for _ in range(150):
         deep = {"type": ["object", "null"], "properties": {"a": deep, "b": 5}, "enum": [1, None, {"x": []}]}
-    assert counter.count_tool(Tool("f", None, deep), scheme).tokens > 0
+    assert _of_tool(counter, Tool("f", None, deep), scheme) > 0
 
 
 def test_a_built_in_tool_counts_as_it_is_written():
     tool = Tool("web_search", kind="web_search_20250305", raw={"type": "web_search_20250305", "name": "web_search"})
-    assert TokenCounter(COUNTS).count_tool(tool, O200K).tokens > 5
+    assert _of_tool(TokenCounter(COUNTS), tool, O200K) > 5
 
 
 def test_the_frame_of_tools_depends_on_the_choice():

@@ -154,7 +154,7 @@ def test_a_mistake_in_a_file_that_nobody_asked_for_stops_nothing(library: Librar
     load(library, "built_in").close()
     assert library.files() == [path]
     with pytest.raises(HookError):
-        library.hooks_in(path)
+        load(library, "broken")
 
 
 def test_no_directory_is_no_mistake(tmp_path: Path) -> None:

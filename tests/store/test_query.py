@@ -117,7 +117,7 @@ def test_a_flow_without_bodies_has_none(tmp_path: Path) -> None:
         assert store.get(sent["id"])["request"]["contentState"] == "empty"
         assert store.get(sent["id"])["response"] is None
         assert store.request_body(sent["id"]) is None
-        assert store.client_response_body(sent["id"]) is None
+        assert store.stream_body(sent["id"], "client_response") is None
         assert list(store.messages(sent["id"])) == []
         with pytest.raises(ValueError, match="no body"):
             store.stream_body(sent["id"], "requests; --")

@@ -9,7 +9,7 @@ import pytest
 
 from ccinspect.errors import BadSelection
 from ccinspect.store.query import StoreReader
-from ccinspect.store.selection import Selection, parse_limit, parse_status, parse_time, parse_type
+from ccinspect.store.selection import Selection, parse_status, parse_time, parse_type
 from tests.store.records import ended, flow, record, run
 
 NOW = datetime(2026, 3, 29, 12, 0, tzinfo=UTC).timestamp()
@@ -53,14 +53,7 @@ def test_what_is_no_status(text: str) -> None:
         parse_status(text)
 
 
-@pytest.mark.parametrize("value", ["0", "-1", "ten", "", 0])
-def test_what_is_no_limit(value: str | int) -> None:
-    with pytest.raises(BadSelection):
-        parse_limit(value)
-
-
 def test_other_values() -> None:
-    assert parse_limit("50") == 50
     assert parse_type(" DNS ") == "dns"
     with pytest.raises(BadSelection):
         parse_type("smtp")

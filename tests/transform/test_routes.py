@@ -10,10 +10,9 @@ import pytest
 from ccinspect.errors import TransformError
 from ccinspect.pipeline.message import Facts, Headers, Outgoing
 from ccinspect.transform.destinations import Destinations
-from ccinspect.transform.fallbacks import NextTarget
 from ccinspect.transform.problems import problems
 from ccinspect.transform.redirect import redirect_request
-from ccinspect.transform.routes import Decision, Router
+from ccinspect.transform.routes import Router
 from ccinspect.transform.settings import TransformRule, Upstream
 
 FACTS = Facts(
@@ -179,23 +178,6 @@ def test_a_provider_asked_for_by_name(name: str, dialect: str | None, action: st
     assert decision.destination is not None
     if url is not None:
         assert redirect_request(request, dialect, decision.destination).url == url
-    assert router().provider_needs_body(name, replace(FACTS, dialect=dialect), request) is (action == "transform")
-
-
-def test_the_next_attempt_goes_where_the_fallback_says() -> None:
-    rules = router({**TO_OPENAI, "dest_host": "gw.example"}, openai={"models": {"small": "gpt-mini"}})
-    first = rules.route(FACTS, REQUEST, "claude")
-    same = rules.fallback(first, NextTarget("openai", "small"), FACTS, REQUEST)
-    assert same.destination is not None
-    assert (same.action, same.destination.host, same.destination.model) == ("transform", "gw.example", "gpt-mini")
-    other = rules.fallback(same, NextTarget("openrouter", "x/claude"), FACTS, REQUEST)
-    assert other.destination is not None
-    assert (other.action, other.destination.host, other.destination.model) == ("redirect", "openrouter.ai", "x/claude")
-    untouched = rules.fallback(Decision("none"), NextTarget("anthropic", "haiku"), FACTS, REQUEST)
-    assert untouched.destination is not None
-    assert (untouched.action, untouched.destination.model) == ("redirect", "haiku")
-    assert untouched.destination.keeps_credentials
-    assert not other.destination.keeps_credentials
 
 
 @pytest.mark.parametrize("name", ["nobody", "bedrock"])
