@@ -35,7 +35,11 @@ class McpEndpoint:
         if request.path.partition("?")[0] not in _PATHS:
             return
         flow.metadata[_HANDED_ON] = True
-        if not comes_from_a_program(request):
+        if listener.run is not None:
+            flow.response = _refusal(
+                403, "from a jail, only the server of its own run is reached: `ccinspect run --mcp`"
+            )
+        elif not comes_from_a_program(request):
             flow.response = _refusal(403, "web pages may not use this server")
         elif self.port is None:
             flow.response = _refusal(

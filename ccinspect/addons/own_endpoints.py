@@ -50,7 +50,7 @@ class OwnEndpoints:
         elif request.method == "GET" and path in ("/v1/models", "/v1beta/models"):
             if (merged := self.models(request)) is not None:
                 flow.response = _json(200, merged)
-        elif path == "/mcp/notify":
+        elif path == "/mcp/notify" and listener.takes_orders:
             flow.metadata[OWN] = True
             # Read whole, to be answered when it has come.
             Exchange(request_record(request), reads_request=True).attach(flow)

@@ -13,7 +13,7 @@ from mitmproxy import http
 
 from ccinspect.addons.own_endpoints import OWN, comes_from_a_program
 from ccinspect.addons.records import request_record
-from ccinspect.addons.sources import Origin, Sources
+from ccinspect.addons.sources import Listener, Origin, Sources
 
 UPSTREAM_HEADER = "x-ccinspect-upstream"
 PARENT_HEADER = "x-ccinspect-parent"
@@ -65,16 +65,18 @@ class ReverseRouting:
             return
         request = flow.request
         snapshot = request_record(request)
-        if PARENT_HEADER in request.headers and comes_from_a_program(request):
+        if listener.run is None and PARENT_HEADER in request.headers and comes_from_a_program(request):
             flow.metadata[PARENT] = request.headers[PARENT_HEADER][:_MAX_ID]
         if listener.target is not None:
             origin: Origin | None = listener.target
-        elif prefix := PREFIX.match(request.path):
+        elif listener.takes_orders and (prefix := PREFIX.match(request.path)):
             origin = self._prefixed(flow, prefix)
-        elif UPSTREAM_HEADER in request.headers and comes_from_a_program(request):
+        elif listener.takes_orders and UPSTREAM_HEADER in request.headers and comes_from_a_program(request):
             origin = self._replayed(flow)
         else:
             origin = route_by_path(request.path, "anthropic-version" in request.headers)
+            if origin is OLLAMA and not self._reaches_ollama(listener):
+                origin = None
         flow.metadata["ccinspect.client_request"] = snapshot
         if flow.response is not None:
             return
@@ -91,6 +93,11 @@ class ReverseRouting:
             # One ANTHROPIC_BASE_URL serves clients that append /v1/messages and clients that append /messages.
             request.path = "/v1" + request.path
         _redirect(request, origin, keep_host=listener.keep_host)
+
+    def _reaches_ollama(self, listener: Listener) -> bool:
+        """A jail reaches the models of this machine only when they are among its own ports."""
+        own = [each for each in self.sources.listeners.values() if each.run == listener.run]
+        return listener.run is None or any(each.target == OLLAMA for each in own)
 
     def _replayed(self, flow: http.HTTPFlow) -> Origin | None:
         """Where `flows replay` says that the first request went. A web page could not say so."""

@@ -43,6 +43,12 @@ class Listener:
     keep_host: bool = False
     """Leave the Host header as it came: the client believes it talks to the target itself."""
 
+    @property
+    def takes_orders(self) -> bool:
+        """Whether a request may say by itself where it goes and whose it is (a run's prefix, our own headers): what
+        comes from a jail may not, or it had a way around the rules of its run."""
+        return self.kind == "reverse" and self.target is None and self.run is None
+
 
 @dataclass(frozen=True)
 class BaseUrlRun:

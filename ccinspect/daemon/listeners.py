@@ -47,7 +47,7 @@ class Listeners:
                 await self._start(f"regular@{host}:{port}", ("regular", port), listener)
             return port
         try:
-            return await self.open_http(claim_port(0, ""), listener)
+            return await self.open_http(claim_port(0, ""), listener, hosts)
         finally:
             release_ports()
 

@@ -42,12 +42,15 @@ def release_ports() -> None:
 
 
 def _free_port() -> int:
-    """Find a port below those the kernel hands out, and keep it from other daemons until `release_ports`."""
+    """Find a port below those the kernel hands out, and keep it from other daemons until `release_ports`.
+
+    It is free on all addresses, for listeners of ours are told apart by their port. Nothing listens on the probe.
+    """
     for _ in range(_ATTEMPTS):
         port = random.randrange(*_QUIET_PORTS)
         probe = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
-            probe.bind(("127.0.0.1", port))
+            probe.bind(("0.0.0.0", port))  # noqa: S104
         except OSError:
             probe.close()
             continue

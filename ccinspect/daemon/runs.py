@@ -9,17 +9,19 @@ import secrets
 import socket
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from ccinspect.addons.egress import EgressGuard
 from ccinspect.addons.sources import BaseUrlRun, Listener, Origin, Sources
+from ccinspect.auth.permission import is_loopback
 from ccinspect.config import Config
 from ccinspect.daemon.base_urls import base_url_environment
 from ccinspect.daemon.listeners import Listeners
 from ccinspect.errors import ControlError
+from ccinspect.jail.session import CAPTURING
 from ccinspect.paths import Paths
 from ccinspect.policy.budgets import Ledger
 from ccinspect.policy.kept import KeptRules
@@ -202,12 +204,7 @@ class Runs:
         tunnel = await self._listeners.open_tunnel(run.id, listener)
         run.listeners.append(("wireguard", tunnel.endpoint_port))
         jail = self._config.jail
-        model_ports: dict[str, int] = {}
-        if jail.host_ports != "none":
-            for port in jail.model_ports:
-                target = Listener("reverse", run.id, Origin("http", "127.0.0.1", port), keep_host=True)
-                model_ports[str(port)] = await self._listeners.open_http(0, target)
-                run.listeners.append(("regular", model_ports[str(port)]))
+        captured_ports = await self._open_captured_ports(run)
         return {
             "tunnel": {
                 "endpoint_port": tunnel.endpoint_port,
@@ -222,16 +219,31 @@ class Runs:
                 "wireguard": jail.wireguard,
                 "host_ports": jail.host_ports,
                 "mask_sockets": jail.mask_sockets,
-                "model_ports": model_ports,
-                "blocked_ports": sorted({*self._own_ports.values(), self._config.mcp.port, *self._model_listeners()}),
+                "captured_ports": captured_ports,
+                "blocked_ports": sorted({*self._own_ports.values(), self._config.mcp.port}),
                 "hide": [str(self._paths.runtime_root), str(self._paths.data_dir)],
                 "host_bundle": str(self._system_bundle),
             },
         }
 
-    def _model_listeners(self) -> set[int]:
-        """Capturing listeners of all runs: a jail reaches its own as a model port, and no other run's."""
-        return {port for kind, port in self._listeners.ports if kind == "regular"}
+    async def _open_captured_ports(self, run: Run) -> dict[str, int]:
+        """Open a listener of the run's own for each port of the host that its command reaches through us: those of
+        model servers, and our reverse listeners, which agents are set up to use. {port inside: the listener's}."""
+        local = self._config.jail.host_ports != "none"
+        wanted: dict[int, Listener] = {}
+        if local:
+            for port in self._config.jail.model_ports:
+                wanted[port] = Listener("reverse", run.id, Origin("http", "127.0.0.1", port), keep_host=True)
+        for (_, port), shared in self._sources.listeners.items():
+            if shared.kind != "reverse" or shared.run is not None:
+                continue
+            if local or shared.target is None or not is_loopback(shared.target.host):
+                wanted[port] = replace(shared, run=run.id)
+        opened: dict[str, int] = {}
+        for port, listener in wanted.items():
+            opened[str(port)] = await self._listeners.open_http(0, listener, (CAPTURING,))
+            run.listeners.append(("regular", opened[str(port)]))
+        return opened
 
     def _open_base_urls(self, run_id: str, already_set: dict[str, str]) -> dict[str, str]:
         environment, upstreams = base_url_environment(run_id, self._own_ports["reverse"], already_set)

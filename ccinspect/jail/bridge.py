@@ -22,7 +22,7 @@ from ccinspect.jail.channel import MAX_FDS, Channel
 from ccinspect.jail.listeners import Listener, listeners
 from ccinspect.jail.netlink import Netlink
 from ccinspect.jail.relay import Relay
-from ccinspect.jail.session import JailSettings
+from ccinspect.jail.session import CAPTURING, JailSettings
 
 Endpoint = tuple[str, int]
 """Address and port on a loopback interface."""
@@ -35,6 +35,8 @@ _HOST_INTERVAL = 0.2
 def loopback_endpoints(listener: Listener) -> list[Endpoint]:
     """Where on the loopback interface a listening socket can be reached."""
     address = listener.address.removeprefix("::ffff:")
+    if address == CAPTURING:
+        return []
     if address == "0.0.0.0":  # noqa: S104 (what somebody else bound, not what we bind)
         return [("127.0.0.1", listener.port)]
     if address == "::":
@@ -59,15 +61,19 @@ def wanted_inside(
         if item.port in settings.granted_ports and item.inode not in ours:
             wanted |= {endpoint: endpoint for endpoint in loopback_endpoints(item)}
             continue
-        if settings.host_ports == "none":
-            continue
-        model = settings.model_ports.get(item.port)
-        allowed = item.uid == uid if settings.host_ports == "auto" else item.port in settings.host_ports
-        if item.inode in ours or not (model or (allowed and item.port not in settings.blocked_ports)):
+        captured = settings.captured_ports.get(item.port)
+        if item.inode in ours or not (captured or _is_offered(item, settings, uid)):
             continue
         for endpoint in loopback_endpoints(item):
-            wanted[endpoint] = ("127.0.0.1", model) if model else endpoint
+            wanted[endpoint] = (CAPTURING, captured) if captured else endpoint
     return wanted
+
+
+def _is_offered(item: Listener, settings: JailSettings, uid: int) -> bool:
+    """Whether the user's settings bring a host's port inside."""
+    if settings.host_ports == "none" or item.port in settings.blocked_ports:
+        return False
+    return item.uid == uid if settings.host_ports == "auto" else item.port in settings.host_ports
 
 
 class Bridge:
@@ -115,7 +121,7 @@ class Bridge:
             self._update_inside(self._wanted_inside())
 
     def _wanted_inside(self) -> dict[Endpoint, Endpoint]:
-        if self._settings.host_ports == "none" and not self._settings.granted_ports:
+        if self._settings.host_ports == "none" and not (self._settings.granted_ports or self._settings.captured_ports):
             return {}
         ours = {os.fstat(item.fileno()).st_ino for item in self._opened_on_host.values()}
         return wanted_inside(listeners(self._host_diag), self._settings, ours, os.getuid())

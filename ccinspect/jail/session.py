@@ -12,6 +12,10 @@ from typing import Any, Literal
 
 HostPorts = Literal["auto", "none"] | tuple[int, ...]
 
+CAPTURING = "127.86.0.1"
+"""Where the daemon listens for what single jails may reach. No bridge opens anything there or brings it inside; only
+the daemon's settings lead there: who came from another jail would pass for this one's command."""
+
 
 @dataclass(frozen=True)
 class Tunnel:
@@ -48,8 +52,8 @@ class JailSettings:
     wireguard: str = "auto"
     host_ports: HostPorts = "auto"
     mask_sockets: bool = False
-    model_ports: Mapping[int, int] = field(default_factory=dict)
-    """Port inside the jail -> port of the daemon's capturing listener on the host."""
+    captured_ports: Mapping[int, int] = field(default_factory=dict)
+    """Port inside the jail -> port of the daemon's listener for it, at `CAPTURING` on the host."""
     blocked_ports: frozenset[int] = frozenset()
     """Host ports that are never reachable from inside."""
     granted_ports: frozenset[int] = frozenset()
@@ -69,7 +73,7 @@ class JailSettings:
             wireguard=data.get("wireguard", "auto"),
             host_ports=ports if isinstance(ports, str) else tuple(int(port) for port in ports),  # type: ignore[arg-type]
             mask_sockets=bool(data.get("mask_sockets", False)),
-            model_ports={int(inside): int(host) for inside, host in data.get("model_ports", {}).items()},
+            captured_ports={int(inside): int(host) for inside, host in data.get("captured_ports", {}).items()},
             blocked_ports=frozenset(int(port) for port in data.get("blocked_ports", ())),
             granted_ports=frozenset(int(port) for port in data.get("granted_ports", ())),
             hide=tuple(Path(entry) for entry in data.get("hide", ())),

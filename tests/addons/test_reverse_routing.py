@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 import pytest
 from mitmproxy.proxy.mode_specs import ProxyMode
 from mitmproxy.test import tflow
 
-from ccinspect.addons.reverse_routing import ReverseRouting, route_by_path
+from ccinspect.addons.reverse_routing import (
+    OLLAMA,
+    PARENT,
+    PARENT_HEADER,
+    UPSTREAM_HEADER,
+    ReverseRouting,
+    route_by_path,
+)
 from ccinspect.addons.sources import BaseUrlRun, Listener, Origin, Sources
 
 PORT = 4000
 
 
 def arrive(
-    path: str, listener: Listener | None = None, headers: tuple[tuple[bytes, bytes], ...] = (), **runs: BaseUrlRun
+    path: str,
+    listener: Listener | None = None,
+    headers: tuple[tuple[bytes, bytes], ...] = (),
+    others: Mapping[tuple[str, int], Listener] = {},
+    **runs: BaseUrlRun,
 ):
-    sources = Sources({("regular", PORT): listener or Listener("reverse")}, dict(runs))
+    sources = Sources({("regular", PORT): listener or Listener("reverse"), **others}, dict(runs))
     flow = tflow.tflow()
     flow.client_conn.proxy_mode = ProxyMode.parse(f"regular@127.0.0.1:{PORT}")
     flow.request.data.host, flow.request.data.port, flow.request.scheme = "127.0.0.1", PORT, "http"
@@ -93,6 +105,37 @@ def test_the_host_header_of_a_local_model_server_is_left_alone() -> None:
     flow = arrive("/anything", target)
     assert flow.request.port == 11434
     assert flow.request.headers.fields[0] == (b"HOST", b"127.0.0.1:4000")
+
+
+class TestFromAJail:
+    """A listener of a run's own: the same routes, and no orders."""
+
+    JAILED = Listener("reverse", "mine")
+
+    def test_the_path_decides(self) -> None:
+        assert arrive("/v1/messages", self.JAILED).request.host == "api.anthropic.com"
+
+    def test_no_request_is_another_runs(self) -> None:
+        other = BaseUrlRun({"openai": Origin("http", "gpu", 8080)})
+        flow = arrive("/r/abc/openai/v1/chat/completions", self.JAILED, abc=other)
+        assert flow.response is not None
+        assert flow.response.status_code == 501
+        assert "ccinspect.run" not in flow.metadata
+
+    def test_no_request_names_its_upstream_or_its_parent(self) -> None:
+        orders = ((UPSTREAM_HEADER.encode(), b"http://127.0.0.1:8081"), (PARENT_HEADER.encode(), b"some-flow"))
+        flow = arrive("/v1/messages", self.JAILED, orders)
+        assert flow.request.host == "api.anthropic.com"
+        assert PARENT not in flow.metadata
+
+    def test_local_models_are_reached_only_where_they_are_among_the_runs_ports(self) -> None:
+        flow = arrive("/api/chat", self.JAILED)
+        assert flow.response is not None
+        assert flow.response.status_code == 501
+        own = {("regular", 40_001): Listener("reverse", "mine", OLLAMA, keep_host=True)}
+        assert arrive("/api/chat", self.JAILED, others=own).request.port == OLLAMA.port
+        another = {("regular", 40_001): Listener("reverse", "another", OLLAMA, keep_host=True)}
+        assert arrive("/api/chat", self.JAILED, others=another).response is not None
 
 
 def test_flows_of_other_listeners_are_not_touched() -> None:

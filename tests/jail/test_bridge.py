@@ -16,7 +16,7 @@ import pytest
 
 from ccinspect.jail.bridge import loopback_endpoints, wanted_inside, wanted_on_host
 from ccinspect.jail.listeners import Listener
-from ccinspect.jail.session import JailSettings
+from ccinspect.jail.session import CAPTURING, JailSettings
 from tests.jail.conftest import Jail
 from tests.support.waiting import wait_until
 
@@ -34,6 +34,7 @@ ME = 1000
         (Listener("::1", 80, ME, 1), [("::1", 80)]),
         (Listener("::ffff:127.0.0.1", 80, ME, 1), [("127.0.0.1", 80)]),
         (Listener("10.0.0.1", 80, ME, 1), []),
+        (Listener(CAPTURING, 80, ME, 1), []),
         (Listener("192.0.2.2", 80, ME, 1), []),
     ],
 )
@@ -57,9 +58,9 @@ HOST = [
         (JailSettings(blocked_ports=frozenset({4000})), {3000: 3000, 9999: 9999}),
         (JailSettings(host_ports=(5432,)), {5432: 5432}),
         (JailSettings(host_ports=(4000,), blocked_ports=frozenset({4000})), {}),
-        (JailSettings(host_ports="none", model_ports={11434: 40001}), {}),
-        (JailSettings(host_ports=(), model_ports={11434: 40001, 1234: 40002}), {11434: 40001}),
-        (JailSettings(model_ports={3000: 40003}), {3000: 40003, 4000: 4000, 9999: 9999}),
+        (JailSettings(host_ports="none", captured_ports={11434: 40001}), {11434: 40001}),
+        (JailSettings(host_ports=(), captured_ports={11434: 40001, 1234: 40002}), {11434: 40001}),
+        (JailSettings(captured_ports={3000: 40003}), {3000: 40003, 4000: 4000, 9999: 9999}),
         (JailSettings(host_ports="none", granted_ports=frozenset({4000})), {4000: 4000}),
         (JailSettings(host_ports=(), granted_ports=frozenset({5432}), blocked_ports=frozenset({5432})), {5432: 5432}),
     ],
@@ -234,9 +235,9 @@ def test_host_ports_appear_inside(jail: Jail, host_server: HostServer, host_port
 
 @pytest.mark.jail
 def test_a_model_servers_port_leads_to_the_daemons_listener(jail: Jail, host_server: HostServer) -> None:
-    capturing = HostServer()
+    capturing = HostServer(CAPTURING)
     try:
-        rules = {"model_ports": {str(host_server.port): capturing.port}, "blocked_ports": [capturing.port]}
+        rules = {"captured_ports": {str(host_server.port): capturing.port}}
         done = jail.python(CALL, str(host_server.port), **rules)
     finally:
         capturing.close()

@@ -88,7 +88,7 @@ def test_a_jail_sees_its_own_run_only_when_that_was_asked_for(start: Callable[..
     assert initialize(found["url"], found["token"]) == 401
     assert initialize(block["url"], token_of(block)) == 200
 
-    ports = [str(block["port"]), str(daemon.ports["reverse"])]
+    ports = [str(block["port"]), str(daemon.ports["web"])]
     token = {"CCINSPECT_MCP_TOKEN": "left over", "CCINSPECT_MCP_URL": block["url"]}
     command = daemon.argv("run", "-i", "--", sys.executable, "-c", WITHOUT, *ports, block["token"])
     done = daemon.raw(command, env=token)

@@ -14,28 +14,29 @@ _NAMES = {"claude-code": "claude", "gemini-cli": "gemini"}
 def remark(notes_directory: Path, command: Sequence[str], mode: str) -> str | None:
     """One line for a person who runs an agent that was set up to find us by itself; None for all others.
 
-    In a jail our own ports cannot be reached: else it would have a way around the rules of its run.
+    In a jail our proxy cannot be reached: it would be a way around the rules of its run.
     """
     if not notes_directory.is_dir():
         return None
     from ccinspect.setup.notes import Notes
 
     try:
-        members = {member for note in Notes(notes_directory).all() for member in note.members}
+        notes = Notes(notes_directory).all()
     except CcinspectError:
         return None
-    if not members:
+    if not notes:
         return None
     from ccinspect.identity.agents import agent_of_command
 
     agent = agent_of_command(command)
     name = _NAMES.get(agent or "", agent)
-    if name not in members:
+    settings = [note.members[name] for note in notes if name in note.members]
+    if not settings:
         return None
     if mode == "inspect":
-        return (
-            f"{name} was set up to reach the daemon's own ports, which no jail lets it: ccinspect setup {name} --undo"
-        )
+        if "proxy" not in repr(settings).lower():
+            return None
+        return f"{name} was set up to use the daemon's proxy, which no jail lets it: ccinspect setup {name} --undo"
     return (
         f"{name} was set up to reach the daemon by itself: what it sends so belongs to no run (ccinspect setup {name})"
     )
