@@ -9,6 +9,8 @@ from typing import Any
 from mitmproxy import http
 
 from ccinspect.addons.records import Record
+from ccinspect.auth.credential import HIDDEN
+from ccinspect.store.secret_names import is_secret_header
 
 _KEY = "ccinspect.exchange"
 
@@ -33,7 +35,7 @@ class Exchange:
     translate: Callable[[bytes], bytes] | None = None
     """Makes the client's bytes of the upstream's, piece by piece; an empty piece is the end."""
     hide: Callable[[str], str] | None = None
-    """Takes the credential that was put on out of a text; it is recorded nowhere."""
+    """Takes the credential that was put on out of a text; it is recorded nowhere but by its fingerprint."""
     changes: dict[str, Any] = field(default_factory=dict)
     """The flow record's `changes`."""
 
@@ -51,11 +53,20 @@ class Exchange:
             return message
         fields = {name: message.get(name) for name in ("headers", "trailers")}
         clean: Record = {
-            name: tuple((key, self._hidden(value)) for key, value in pairs) for name, pairs in fields.items() if pairs
+            name: tuple((key, self._without(key, value)) for key, value in pairs)
+            for name, pairs in fields.items()
+            if pairs
         }
         if message.get("path"):
             clean["path"] = self._hidden(message["path"])
         return message | clean
+
+    def _without(self, name: bytes, value: bytes) -> bytes:
+        hidden = self._hidden(value)
+        # Where the store itself sees a credential, it leaves a fingerprint, as of a client's own: accounts are told
+        # apart by it. One with a space in it might be taken for a scheme and its credential.
+        whole = hidden.rpartition(b" ")[2] == HIDDEN.encode() and hidden.count(b" ") == value.count(b" ")
+        return value if whole and is_secret_header(name.decode("latin-1")) else hidden
 
     def _hidden(self, value: bytes) -> bytes:
         return self.hidden(value.decode("latin-1")).encode("latin-1")

@@ -9,6 +9,8 @@ from ccinspect.pipeline.message import Outgoing
 
 # Shorter ones stand in many a word.
 _SHORTEST = 4
+HIDDEN = "REDACTED"
+"""What stands in the place of a credential that was taken out of a text."""
 
 Signer = Callable[[Outgoing], None]
 """Puts a signature of the request, as it stands, into its headers. Raises SourceFailed."""
@@ -57,7 +59,7 @@ class Credential:
         """`text` without the secrets, for records of headers whose names do not say that they hold one."""
         for secret in self.secrets:
             if len(secret) >= _SHORTEST or text == secret:
-                text = text.replace(secret, "REDACTED")
+                text = text.replace(secret, HIDDEN)
         return text
 
     def as_record(self) -> dict[str, object]:
