@@ -30,7 +30,12 @@ def change_lines(changes: dict[str, Any] | None) -> Iterator[str]:
     for number, attempt in enumerate(_objects(changes.get("attempts")), 1):
         yield _line("attempt", f"{number}. {_attempt(attempt)}")
     if changes.get("policy"):
-        yield _line("policy", _said(changes["policy"]))
+        yield _line("policy", _policy(changes["policy"]))
+    if changes.get("refused"):
+        yield _line("refused", _refused(changes["refused"]), RED)
+    unknown = changes.get("unknown_hooks")
+    if isinstance(unknown, list) and unknown:
+        yield _line("hook", f"none is configured that is called {', '.join(map(_said, unknown[:_NAMES]))}", YELLOW)
     for diagnostic in _objects(changes.get("diagnostics")):
         severity = str(diagnostic.get("severity") or "")
         words = [severity, diagnostic.get("code"), diagnostic.get("path"), diagnostic.get("message")]
@@ -38,10 +43,24 @@ def change_lines(changes: dict[str, Any] | None) -> Iterator[str]:
     stored = changes.get("stored")
     for side, found in stored.items() if isinstance(stored, dict) else ():
         yield _line("stored", f"{side}: {_masked(found)}", YELLOW)
-    known = {"stored", "hooks", "route", "credentials", "attempts", "policy", "diagnostics"}
+    known = {"stored", "hooks", "route", "credentials", "attempts", "policy", "diagnostics", "refused", "unknown_hooks"}
     for name, value in changes.items():
         if name not in known and value:
             yield _line(name, _said(value))
+
+
+def _policy(policy: Any) -> str:
+    """What the rules for hosts, or the budgets, said."""
+    if not isinstance(policy, dict):
+        return _said(policy)
+    rule = policy.get("rule")
+    return _said(policy.get("message") or policy.get("reason") or policy) + (f" ({_said(rule)})" if rule else "")
+
+
+def _refused(refused: Any) -> str:
+    if not isinstance(refused, dict):
+        return _said(refused)
+    return ": ".join(_said(refused[key]) for key in ("by", "reason") if refused.get(key))
 
 
 def _masked(found: Any) -> str:
