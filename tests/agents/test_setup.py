@@ -75,4 +75,5 @@ def test_a_python_sdk_reads_the_env_file(daemon: Daemon, tmp_path: Path) -> None
     code = "import anthropic; anthropic.Anthropic(max_retries=0).models.list(limit=1)"
     environ = clean_environment() | KEYS | values
     subprocess.run([*daemon.argv()[:1], "-c", code], env=environ, timeout=60, check=True, capture_output=True)
-    daemon.wait_for(1, lambda flow: is_call(flow, "api.anthropic.com", "proxy"))
+    [flow] = daemon.wait_for(1, lambda flow: is_call(flow, "api.anthropic.com", "proxy"))
+    assert (flow["request"]["method"], flow["request"]["path"]) == ("GET", "/v1/models?limit=1")

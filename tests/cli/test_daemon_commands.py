@@ -100,6 +100,7 @@ def test_a_run_does_not_leak_its_tags_into_the_daemon(stopped: Daemon) -> None:
 def test_a_file_of_the_user_does_not_stand_in_for_a_module(stopped: Daemon, tmp_path: Path) -> None:
     (tmp_path / "json.py").write_text("raise SystemExit('taken over')")
     stopped.run("start", "--detach", check=True, cwd=tmp_path)
+    assert stopped.run("status", cwd=tmp_path).returncode == 0
 
 
 def test_a_daemon_that_dies_without_a_word_is_reported_with_its_last_ones(stopped: Daemon, tmp_path: Path) -> None:

@@ -146,6 +146,10 @@ def test_both_sides_may_talk_at_once(connections: tuple[Connect, Connect], serve
     client = connections[1]()
     stream = client.send_headers(POST)
     client.read_until_body(stream, b"early")
+    client.send_data(stream, b"late", end=True)
+    answer = client.answer(stream)
+    assert (answer.body, answer.trailers, answer.reset) == (b"early", [(b"grpc-status", b"0")], None)
+    assert server.wait_for(1)[0].body == b"late"
 
 
 def test_a_slow_stream_does_not_hold_up_another(connections: tuple[Connect, Connect], server: Server) -> None:
