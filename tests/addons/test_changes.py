@@ -331,7 +331,7 @@ class TestFallbacks:
 
 
 HOOKS = """
-import asyncio, time
+import threading
 from ccinspect.pipeline.declaration import hook
 
 @hook(reads=("body.model",), writes=("body.max_tokens",))
@@ -349,7 +349,7 @@ def broken(ctx):
 
 @hook(writes=("body",))
 def hanging(ctx):
-    time.sleep(60)
+    threading.Event().wait()
 
 @hook(reads=("body",))
 def refusing(ctx):

@@ -251,11 +251,12 @@ def started[Kind: Daemon](daemon: Kind) -> Iterator[Kind]:
 def clean_environment() -> dict[str, str]:
     """Our environment without what would change a client's or our own behaviour."""
     prefixes = ("CCINSPECT_", "ANTHROPIC_", "OPENAI_", "CLAUDE_")
-    proxies = {"http_proxy", "https_proxy", "all_proxy", "no_proxy"}
+    # Agents and package managers do without colours and questions where `CI` is set.
+    others = {"http_proxy", "https_proxy", "all_proxy", "no_proxy", "ci"}
     return {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(prefixes) and name.lower() not in proxies
+        if not name.startswith(prefixes) and name.lower() not in others
     }
 
 
