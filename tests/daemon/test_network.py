@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +15,7 @@ from ccinspect.daemon.exposure import is_exposed, listening_hosts
 from ccinspect.errors import ConfigError
 from tests.daemon.network_scenario import THERE
 from tests.support.daemon import Daemon, clean_environment
+from tests.support.namespaces import unshared
 from tests.support.unprivileged import ROOT
 
 
@@ -23,8 +23,7 @@ from tests.support.unprivileged import ROOT
 def happened(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What network_scenario.py tells."""
     directory = tmp_path_factory.mktemp("network")
-    user = [] if os.getuid() == 0 else ["--map-root-user"]
-    command = ["unshare", *user, "--net", sys.executable, "-m", "tests.daemon.network_scenario", str(directory)]
+    command = unshared(["--net"], [sys.executable, "-m", "tests.daemon.network_scenario", directory])
     done = subprocess.run(command, cwd=ROOT, env=clean_environment(), capture_output=True, text=True, timeout=180)
     assert done.returncode == 0, done.stderr
     told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

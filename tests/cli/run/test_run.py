@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import threading
@@ -213,7 +212,6 @@ def test_ctrl_c_on_a_command_that_does_not_care(daemon: Daemon) -> None:
 
 
 @pytest.mark.jail
-@pytest.mark.skipif(os.geteuid() != 0, reason="as an unprivileged user the tests of tests/jail do this")
 def test_in_the_jail(daemon: Daemon, provider: Provider) -> None:
     script = "import ssl, urllib.request; urllib.request.urlopen('https://api.anthropic.com/v1/models').read()"
     done = daemon.run("run", "-i", "--name", "jailed", "--", sys.executable, "-c", script)
