@@ -291,7 +291,7 @@ def test_jails_side_by_side_share_their_servers_without_a_loop(user_jail: Jail) 
         assert first.stdin
         first.stdin.write("close\n")
         first.stdin.flush()
-        assert wait_until(lambda: not listening("127.0.0.1", port), 2)
+        assert wait_until(lambda: not listening("127.0.0.1", port), 10)
         # A bridge looks at the host five times a second, and inside more often.
         assert not wait_until(lambda: listening("127.0.0.1", port), 0.6), "the other bridge has brought it back"
 
