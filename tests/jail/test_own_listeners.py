@@ -94,7 +94,7 @@ def test_an_upstream_of_its_own_is_there_too(start: StartDaemon) -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     daemon = start(inspector={"reverse_targets": [{"port": port, "upstream": "https://api.openai.com"}]})
-    assert ask(daemon, port, "POST", "/v1/chat/completions") == "200"
+    assert ask(daemon, port, "POST", "/v1/chat/completions", authorization="Bearer sk-test") == "200"
     (flow,) = daemon.wait_for(1, lambda flow: flow["type"] == "http")
     assert flow["request"]["host"] == "api.openai.com"
     assert flow["run"]
