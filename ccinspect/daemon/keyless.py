@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from pathlib import Path
 from typing import Any
 
 from ccinspect.addons.plan import Plan
@@ -11,7 +12,7 @@ from ccinspect.config import Config
 from ccinspect.errors import ConfigError
 
 
-async def describe_key(provider: str, config: Config, plan: Plan) -> dict[str, Any]:
+async def describe_key(provider: str, config: Config, plan: Plan, config_file: Path) -> dict[str, Any]:
     """{fingerprints, dialects, variables, files}. Raises ConfigError for a provider without `auth`, and
     CredentialsError when its credential cannot be had."""
     settings = config.providers.get(provider)
@@ -33,5 +34,6 @@ async def describe_key(provider: str, config: Config, plan: Plan) -> dict[str, A
         ],
         "dialects": list(known.paths) if known else [],
         "variables": list(auth.variables()),
-        "files": [str(path) for path in auth.files()],
+        # The settings too: a command like `echo KEY` holds the key itself.
+        "files": [str(path) for path in (*auth.files(), config_file)],
     }

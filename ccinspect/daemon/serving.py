@@ -169,7 +169,7 @@ class Serving:
         return await self._runs.ask(run, text)
 
     async def _describe_key(self, provider: str) -> dict[str, Any]:
-        return await describe_key(provider, self._latest, self._chain.changes.plan)
+        return await describe_key(provider, self._latest, self._chain.changes.plan, self._base.paths.config_file)
 
     async def _reload(self) -> dict[str, Any]:
         """Read the settings anew; the answer of `reload`. Raises what is wrong with them; then the old ones stay."""

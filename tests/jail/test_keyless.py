@@ -74,18 +74,20 @@ def test_the_key_is_nowhere(start: Callable[..., Daemon]) -> None:
         key_file, script = place / "key", place / "look.py"
         key_file.write_text(KEY + "\n")
         script.write_text(LOOK)
-        daemon = start(providers={"anthropic": {"auth": {"file": str(key_file)}}})
-        _look(daemon, script, key_file)
+        # The other one is never asked: it puts the key into the settings themselves.
+        daemon = start(providers={"anthropic": {"auth": {"file": str(key_file)}}, "openai": {"auth": f"echo {KEY}"}})
+        assert KEY in daemon.paths.config_file.read_text()
+        _look(daemon, script, key_file, daemon.paths.config_file)
     finally:
         shutil.rmtree(place)
 
 
-def _look(daemon: Daemon, script: Path, key_file: Path) -> None:
+def _look(daemon: Daemon, script: Path, *files: Path) -> None:
     encoded = base64.b64encode(KEY.encode()).decode()
     environment = {"ANTHROPIC_API_KEY": KEY, "SOMETHING_ELSE": f"prefix {KEY}", "HARMLESS": "yes"}
     done = daemon.raw(
         daemon.argv(
-            "run", "--inspect", "--keyless", "anthropic", "--", sys.executable, str(script), encoded, str(key_file)
+            "run", "--inspect", "--keyless", "anthropic", "--", sys.executable, str(script), encoded, *map(str, files)
         ),
         env=environment,
     )
