@@ -1,6 +1,6 @@
 """Run in namespaces of its own, whose only way out is a cable that is listened to: a daemon with all it can have.
 
-Prints {"sent": [...], "heard": [...]}: what ccinspect sent through the cable, and what was heard when the test sent one.
+Prints {"sent": [...], "heard": [...]}: what ccinspect sent through the cable, and what came when the test sent some.
 """
 
 from __future__ import annotations
