@@ -24,7 +24,8 @@ from ccinspect.identity.tags import PREFIX, Said, read_tags
 
 # Connections that wait for the thread; with more, the newest go without.
 _MAX_WAITING = 64
-_HELD_SECONDS = 0.05
+# Far more than a search takes, but for a machine that is busy; a model's answer takes longer still.
+_HELD_SECONDS = 0.25
 _PREFIX = PREFIX.encode()
 
 

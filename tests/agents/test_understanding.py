@@ -166,8 +166,10 @@ class TestClaudeCode:
         assert {call["price"]["dollars"] for call in counted} == {0}
 
     def test_what_the_tools_run(self, claude: Run, user_daemon: Daemon, provider: Provider) -> None:
-        command = f"curl -s {SKY_URL}?by=tool; git ls-remote http://api.openai.com/x.git"
-        claude("-p", f"Use the tool Bash with {json.dumps({'command': command, 'description': 'look'})}")
+        command = f"curl -sS {SKY_URL}?by=tool; git ls-remote http://api.openai.com/x.git"
+        said = claude("-p", f"Use the tool Bash with {json.dumps({'command': command, 'description': 'look'})}")
+        assert "no API key was sent" in said
+        assert "could not read Username for 'http://api.openai.com'" in said
         calls = assert_understood(user_daemon, provider, "claude-code", self.VERSION)
         assert purposes(calls) == ["user_turn", "tool_continuation"]
         assert "bash:curl" in composition_of(user_daemon, calls[1])["sources"]

@@ -93,5 +93,5 @@ def composition_of(daemon: Daemon, call: Record) -> Record:
 def askers(daemon: Daemon, host: str) -> dict[str, str]:
     """The program that opened the connection of each request to a host, by path."""
     flows = daemon.flows(f'map(select(.type == "http" and .request.host == "{host}"))', "--limit", "1000")
-    assert all(flow["process"] for flow in flows)
+    assert all(flow["process"] for flow in flows), flows
     return {flow["request"]["path"]: flow["process"]["exe"].rsplit("/", 1)[-1] for flow in flows}
