@@ -66,3 +66,11 @@ def test_where_no_token_is_set_nobody_has_it(required: str | None) -> None:
 
 def test_what_is_endless_is_not_compared() -> None:
     assert not is_right("x" * 5000, "x" * 5000)
+
+
+@pytest.mark.parametrize(
+    "shown", [TOKEN[:-1], TOKEN + "x", "x" + TOKEN, TOKEN[:1], TOKEN.upper(), f" {TOKEN}", "other"]
+)
+def test_only_the_whole_token_is_right(shown: str) -> None:
+    assert is_right(TOKEN, TOKEN)
+    assert not is_right(shown, TOKEN)
