@@ -63,6 +63,10 @@ def test_an_agent_that_was_set_up_reaches_the_daemon(
     assert b"Hello from the fake provider. You said: hello" in done.stdout, f"{done.stdout!r}\n{done.stderr!r}"
     source = "proxy" if mode == "--proxy" else "reverse"
     daemon.wait_for(1, lambda flow: is_call(flow, host, source))
+    if mode == "--base-url":
+        jailed = daemon.raw(daemon.argv("run", "-i", "--", str(program), *words), env=environ, cwd=tmp_path)
+        assert b"Hello from the fake provider. You said: hello" in jailed.stdout, jailed.stderr
+        assert daemon.wait_for(1, lambda flow: is_call(flow, host, source) and flow["run"] is not None)
     daemon.run("setup", name, "--undo", check=True, env=home, cwd=tmp_path)
     address = b"127.0.0.1:%d" % daemon.ports[source]
     assert written
