@@ -228,6 +228,8 @@ def test_with_bodies_none_no_content_is_written_anywhere(tmp_path: Path) -> None
                 {"kind": "message", "flow_id": stream["id"], "seq": 0, "from_client": True, "type": "tcp",
                  "timestamp": 1.0, "content": big}
             )  # fmt: skip
+            # What was put into files for the recorder would still be there.
+            seen.extend(contents(tmp_path))
             await recorder.flush(SECONDS)
             seen.extend(contents(tmp_path))
 
