@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ccinspect.analysis import scope
+from ccinspect.analysis.batches import batches, placeholders
 from ccinspect.errors import StoreUnavailable
-
-_AT_ONCE = 500
 
 
 class Glance(NamedTuple):
@@ -31,14 +30,13 @@ def glance(store_dir: Path, flows: Sequence[str], run: str | None = None) -> dic
     """
     known: dict[str, Glance] = {}
     with _reading(store_dir, run) as db:
-        for start in range(0, len(flows), _AT_ONCE):
-            batch = list(flows[start : start + _AT_ONCE])
-            known |= _some(db, batch, ", ".join("?" * len(batch)))
+        for batch in batches(flows):
+            known |= _some(db, batch)
     return known
 
 
-def _some(db: sqlite3.Connection, batch: list[str], marks: str) -> dict[str, Glance]:
-    senders = db.execute(f"SELECT flow, agent FROM parties WHERE flow IN ({marks})", batch)
+def _some(db: sqlite3.Connection, batch: list[str]) -> dict[str, Glance]:
+    senders = db.execute(f"SELECT flow, agent FROM parties WHERE flow IN ({placeholders(batch)})", batch)
     known = {flow: Glance(agent) for flow, agent in senders}
     parts = ("input", "cache_read", "cache_write_5m", "cache_write_1h", "cache_write_other", "output")
     total = " + ".join(f"coalesce({part}, 0)" for part in parts)
@@ -46,7 +44,7 @@ def _some(db: sqlite3.Connection, batch: list[str], marks: str) -> dict[str, Gla
     calls = db.execute(
         f"SELECT flow, coalesce(model_answered, model_requested), sum({total}), "
         f"sum(coalesce({', '.join(parts)}) IS NOT NULL), sum(counts_basis = 'estimated'), max(position) "
-        f"FROM calls WHERE flow IN ({marks}) GROUP BY flow",
+        f"FROM calls WHERE flow IN ({placeholders(batch)}) GROUP BY flow",
         batch,
     )
     for flow, model, tokens, counted, estimated, _ in calls:

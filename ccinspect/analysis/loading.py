@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ccinspect.analyser.composition import Basis
+from ccinspect.analysis.batches import batches, placeholders
 from ccinspect.analysis.results import Call, Counts, FlowFacts, Price
 from ccinspect.analysis.rows import dollars
 from ccinspect.errors import AmbiguousFlowId, FlowNotFound, NoModelCall
 from ccinspect.store.selection import Selection
 
 _CANDIDATES = 8
-_AT_ONCE = 500
 
 CACHE_WRITE = "coalesce(cache_write_5m, cache_write_1h, cache_write_other)"
 """NULL when nothing is told of writing; else it is to be replaced by the sum."""
@@ -50,9 +50,8 @@ def load_calls(db: sqlite3.Connection, where: Where, order: str = "started_at, n
 def load_by_id(db: sqlite3.Connection, idents: Sequence[str]) -> dict[str, Call]:
     """The calls with these full ids, as far as there are."""
     found: dict[str, Call] = {}
-    for start in range(0, len(idents), _AT_ONCE):
-        batch = list(idents[start : start + _AT_ONCE])
-        calls = load_calls(db, Where(f"id IN ({', '.join('?' * len(batch))})", batch))
+    for batch in batches(idents):
+        calls = load_calls(db, Where(f"id IN ({placeholders(batch)})", batch))
         found |= {call.id: call for call in calls}
     return found
 
@@ -96,16 +95,14 @@ def find_flow(db: sqlite3.Connection, ident: str) -> str:
 
 def load_facts(db: sqlite3.Connection, flows: Sequence[str]) -> dict[str, FlowFacts]:
     facts: dict[str, FlowFacts] = {}
-    for start in range(0, len(flows), _AT_ONCE):
-        batch = list(flows[start : start + _AT_ONCE])
-        marks = ", ".join("?" * len(batch))
+    for batch in batches(flows):
         for row in db.execute(
-            f"SELECT flow, provider, agent, agent_version FROM parties WHERE flow IN ({marks})", batch
+            f"SELECT flow, provider, agent, agent_version FROM parties WHERE flow IN ({placeholders(batch)})", batch
         ):
             facts[row[0]] = FlowFacts(*row)
         rows = db.execute(
             "SELECT flow, count(*), coalesce(model_answered, model_requested), max(counts_basis = 'estimated'), "
-            f"{counts_sums()}, max(position) FROM calls WHERE flow IN ({marks}) GROUP BY flow",
+            f"{counts_sums()}, max(position) FROM calls WHERE flow IN ({placeholders(batch)}) GROUP BY flow",
             batch,
         )
         for flow, calls, model, estimated, *sums in rows:

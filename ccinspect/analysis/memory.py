@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from hashlib import blake2b
 
@@ -17,10 +17,10 @@ import zstandard
 from ccinspect.analyser.cache_misses import Prefix
 from ccinspect.analyser.tokens import Count, MemoryCache
 from ccinspect.analyser.turns import Turn
+from ccinspect.analysis.batches import batches, placeholders
 
 KEPT_PREFIXES = 500
 KEPT_BLOCKS = 400_000
-_AT_ONCE = 500
 _TURNS_A_KEY = 50
 _TURNS_IN_MEMORY = 2_000
 _PREFIXES_IN_MEMORY = 16
@@ -95,9 +95,9 @@ class StoredTurns:
     def _by_keys(self, kind: str, values: Sequence[str], limit: int) -> list[Turn]:
         """The newest turns with any of these keys; keys are asked for last value first, in bounded numbers."""
         found: dict[int, None] = {}
-        for batch in _batches([key_of(kind, value) for value in reversed(values)]):
+        for batch in batches([key_of(kind, value) for value in reversed(values)]):
             rows = self._db.execute(
-                f"SELECT call FROM turn_keys WHERE key IN ({_marks(batch)}) ORDER BY call DESC LIMIT ?",
+                f"SELECT call FROM turn_keys WHERE key IN ({placeholders(batch)}) ORDER BY call DESC LIMIT ?",
                 (*batch, limit * 4),
             )
             found.update((row[0], None) for row in rows)
@@ -105,9 +105,9 @@ class StoredTurns:
 
     def _most(self, kind: str, values: Sequence[str], limit: int) -> list[Turn]:
         shared: dict[int, int] = {}
-        for batch in _batches([key_of(kind, value) for value in dict.fromkeys(values)]):
+        for batch in batches([key_of(kind, value) for value in dict.fromkeys(values)]):
             rows = self._db.execute(
-                f"SELECT call, count(*) FROM turn_keys WHERE key IN ({_marks(batch)}) GROUP BY call", batch
+                f"SELECT call, count(*) FROM turn_keys WHERE key IN ({placeholders(batch)}) GROUP BY call", batch
             )
             for call, times in rows:
                 shared[call] = shared.get(call, 0) + times
@@ -122,8 +122,8 @@ class StoredTurns:
     def _load_numbered(self, numbers: Sequence[int]) -> list[tuple[int, Turn]]:
         near = {number: self._known[self._numbers[number]] for number in numbers if number in self._numbers}
         found = list(near.items())
-        for batch in _batches([number for number in numbers if number not in near]):
-            rows = self._db.execute(f"SELECT call, packed FROM turns WHERE call IN ({_marks(batch)})", batch)
+        for batch in batches([number for number in numbers if number not in near]):
+            rows = self._db.execute(f"SELECT call, packed FROM turns WHERE call IN ({placeholders(batch)})", batch)
             found += [(number, self._parse(number, packed)) for number, packed in rows]
         return found
 
@@ -161,8 +161,8 @@ class StoredCounts:
         if not missing:
             return found
         read: dict[str, Count] = {}
-        for batch in _batches(list(missing)):
-            rows = self._db.execute(f"SELECT key, count FROM blocks WHERE key IN ({_marks(batch)})", batch)
+        for batch in batches(list(missing)):
+            rows = self._db.execute(f"SELECT key, count FROM blocks WHERE key IN ({placeholders(batch)})", batch)
             read |= {missing[key]: _read_count(text) for key, text in rows}
         if read:
             self._near.put_many(read)
@@ -241,12 +241,3 @@ def _write_count(count: Count) -> str:
 
 def _read_count(text: str) -> Count:
     return Count.from_json(json.loads(text)) if text.startswith("{") else Count(int(text))
-
-
-def _batches[T](items: Sequence[T]) -> Iterable[Sequence[T]]:
-    for start in range(0, len(items), _AT_ONCE):
-        yield items[start : start + _AT_ONCE]
-
-
-def _marks(items: Sequence[object]) -> str:
-    return ", ".join("?" * len(items))

@@ -10,6 +10,7 @@ from decimal import Decimal
 
 from ccinspect.analyser.cache_misses import CacheReport
 from ccinspect.analyser.composition import Basis
+from ccinspect.analysis.batches import batches, placeholders
 from ccinspect.analysis.loading import Where, load_calls
 from ccinspect.analysis.results import Call, ConversationSummary, ConversationTree, Counts, TurnNode
 
@@ -18,7 +19,6 @@ MAX_DEPTH = 20
 MAX_CALLS = 20_000
 """Calls of one tree."""
 
-_AT_ONCE = 500
 _APART = "('side_call', 'sub_agent')"
 
 
@@ -49,7 +49,7 @@ def summaries(db: sqlite3.Connection, idents: Sequence[str]) -> list[Conversatio
     """What these conversations came to, in this order; those that are gone are left out."""
     calls: dict[str, list[Call]] = {}
     children: Counter[str] = Counter()
-    for batch in _batches(idents):
+    for batch in batches(idents):
         calls |= _calls_of(db, batch)
         children |= _children_count(db, batch)
     return [_summary(ident, calls[ident], children[ident]) for ident in idents if ident in calls]
@@ -183,10 +183,10 @@ def load_cache_report(db: sqlite3.Connection, call: Call) -> CacheReport | None:
 
 def _cache_reports(db: sqlite3.Connection, calls: Sequence[Call]) -> dict[str, CacheReport]:
     found: dict[str, CacheReport] = {}
-    for batch in _batches([call.id for call in calls]):
+    for batch in batches([call.id for call in calls]):
         for ident, report in db.execute(
             "SELECT calls.id, report FROM cache_findings JOIN calls ON calls.number = cache_findings.call "
-            f"WHERE calls.id IN ({', '.join('?' * len(batch))})",
+            f"WHERE calls.id IN ({placeholders(batch)})",
             batch,
         ):
             found[ident] = CacheReport.from_json(json.loads(report))
@@ -195,20 +195,18 @@ def _cache_reports(db: sqlite3.Connection, calls: Sequence[Call]) -> dict[str, C
 
 def _calls_of(db: sqlite3.Connection, conversations: Sequence[str]) -> dict[str, list[Call]]:
     found: dict[str, list[Call]] = defaultdict(list)
-    for batch in _batches(conversations):
-        clause = (
-            f"conversation IN ({', '.join('?' * len(batch))}) AND EXISTS (SELECT 1 FROM flows WHERE uuid = calls.flow)"
-        )
-        for call in load_calls(db, Where(clause, list(batch))):
+    for batch in batches(conversations):
+        clause = f"conversation IN ({placeholders(batch)}) AND EXISTS (SELECT 1 FROM flows WHERE uuid = calls.flow)"
+        for call in load_calls(db, Where(clause, batch)):
             found[call.conversation or ""].append(call)
     return dict(found)
 
 
 def _children_of(db: sqlite3.Connection, conversations: Sequence[str]) -> list[str]:
     found: list[str] = []
-    for batch in _batches(conversations):
+    for batch in batches(conversations):
         rows = db.execute(
-            f"SELECT DISTINCT conversation FROM calls WHERE origin IN ({', '.join('?' * len(batch))}) ORDER BY number",
+            f"SELECT DISTINCT conversation FROM calls WHERE origin IN ({placeholders(batch)}) ORDER BY number",
             batch,
         )
         found += [row[0] for row in rows]
@@ -217,15 +215,11 @@ def _children_of(db: sqlite3.Connection, conversations: Sequence[str]) -> list[s
 
 def _children_count(db: sqlite3.Connection, conversations: Sequence[str]) -> Counter[str]:
     counts: Counter[str] = Counter()
-    for batch in _batches(conversations):
+    for batch in batches(conversations):
         rows = db.execute(
             "SELECT origin, count(DISTINCT conversation) FROM calls "
-            f"WHERE origin IN ({', '.join('?' * len(batch))}) GROUP BY origin",
+            f"WHERE origin IN ({placeholders(batch)}) GROUP BY origin",
             batch,
         )
         counts.update(dict(rows))
     return counts
-
-
-def _batches[T](items: Sequence[T]) -> list[Sequence[T]]:
-    return [items[start : start + _AT_ONCE] for start in range(0, len(items), _AT_ONCE)]
