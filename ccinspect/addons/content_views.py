@@ -21,7 +21,7 @@ from ccinspect.errors import CcinspectError, FlowNotFound
 from ccinspect.store.decode import decode_body
 from ccinspect.store.har_entry import url_of
 from ccinspect.store.query import StoreReader
-from ccinspect.wire.jsontext import parse
+from ccinspect.wire.jsontext import deeper_than, parse
 
 SHOWN_BYTES = 512 * 1024
 """Of a decoded body. Indenting more than that would be felt by the traffic."""
@@ -121,27 +121,13 @@ def _body(store: StoreReader, flow: str, role: str, message: dict[str, Any]) -> 
 def pretty(body: bytes) -> str:
     """JSON indented, else the text as it is; bytes that are none as Latin-1 has them."""
     value, problem = parse(body)
-    if problem is None and not _is_deep(value):
+    # The indentation of deep JSON is many times its size.
+    if problem is None and not deeper_than(value, _MAX_DEPTH):
         return _plain(json.dumps(value, indent=2, ensure_ascii=False))
     try:
         return body.decode()
     except UnicodeDecodeError:
         return body.decode("latin-1")
-
-
-def _is_deep(value: Any) -> bool:
-    # The indentation of deep JSON is many times its size.
-    level = [value]
-    for _ in range(_MAX_DEPTH):
-        level = [
-            inner
-            for each in level
-            if isinstance(each, dict | list)
-            for inner in (each.values() if isinstance(each, dict) else each)
-        ]
-        if not level:
-            return False
-    return True
 
 
 def _plain(text: str) -> str:

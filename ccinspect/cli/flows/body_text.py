@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ccinspect.cli.text import clean, clean_json, clean_lines, count
+from ccinspect.wire.jsontext import deeper_than
 
 MAX_PRETTY = 4 * 1024 * 1024
 """Bytes of JSON that are indented; a longer body is shown as it is."""
@@ -68,21 +69,6 @@ def _json_lines(decoded: str) -> Iterator[str]:
         yield from _lines(decoded)
     else:
         yield from _indented(value)
-
-
-def deeper_than(value: Any, limit: int) -> bool:
-    """Whether JSON nests deeper than `limit`."""
-    level = [value]
-    for _ in range(limit):
-        level = [
-            child
-            for item in level
-            if isinstance(item, dict | list)
-            for child in (item.values() if isinstance(item, dict) else item)
-        ]
-        if not level:
-            return False
-    return True
 
 
 def _indented(value: Any) -> Iterator[str]:

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 from ccinspect.cli import text
-from ccinspect.cli.flows.body_text import MAX_DEPTH, MAX_PRETTY, body_lines, deeper_than
+from ccinspect.cli.flows.body_text import MAX_DEPTH, MAX_PRETTY, body_lines
 from ccinspect.cli.flows.compare_view import Room
 from ccinspect.cli.flows.flow_table import SHORT_ID, header
 from ccinspect.cli.flows.flows import DEFAULT_LIMIT
@@ -25,7 +25,7 @@ from ccinspect.errors import CcinspectError
 from ccinspect.store.har_entry import url_of
 from ccinspect.store.query import StoreReader
 from ccinspect.store.selection import Selection
-from ccinspect.wire.jsontext import parse
+from ccinspect.wire.jsontext import deeper_than, parse
 
 _COLOURS = {"added": GREEN, "removed": RED, "hunk": CYAN, "same": ""}
 _MARKS = {"added": "+", "removed": "-", "hunk": "", "same": " "}
