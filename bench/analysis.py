@@ -12,20 +12,22 @@ import json
 import statistics
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+from bench.beside import Beside
 from bench.conversation import conversation
 from bench.latency import Seconds, percentile, request_times
 from bench.latency import conversation as prose
-from bench.servers import Instance, free_port, upstream
+from bench.servers import Instance, free_port, processor_seconds, upstream
 from bench.store import flow
+from bench.table import Row, report
 from ccinspect.analysis.options import AnalysisOptions
 from ccinspect.analysis.query import Analysis
 from ccinspect.daemon.analyst import AnalystProcess
@@ -75,35 +77,7 @@ def _daemon(upstream_port: int, directory: Path, *, analysis: bool) -> Iterator[
         yield _Daemon(instance, port)
 
 
-class _BigRequests:
-    """Sends requests of a megabyte, no two alike, one each PERIOD, while it is entered."""
-
-    def __init__(self, port: int, seeds: Iterator[int]) -> None:
-        self._port = port
-        # Made before: making one takes longer than the proxy needs for it.
-        self._bodies = [prose(1_000_000, next(seeds)) for _ in range(int(SECONDS / PERIOD))]
-        self._thread = threading.Thread(target=self._run)
-        self._end = threading.Event()
-        self.sent = 0
-
-    def __enter__(self) -> _BigRequests:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._end.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        start = time.monotonic()
-        for number, body in enumerate(self._bodies):
-            if self._end.wait(max(0.0, start + number * PERIOD - time.monotonic())):
-                return
-            request_times(self._port, [body])
-            self.sent += 1
-
-
-def delay_of_others(directory: Path) -> list[str]:
+def delay_of_others(directory: Path) -> list[Row]:
     seeds = count(1)
     small = prose(500)
     rounds: list[tuple[float, float]] = []
@@ -136,7 +110,7 @@ def delay_of_others(directory: Path) -> list[str]:
     busy = statistics.median(shares)
     print(f"the analyst was at work for {busy:.0%} of the time", file=sys.stderr)
     figure = f"{mine * 1e3:.2f} ms, {ratio:.2f} x (analysis off {without * 1e3:.2f} ms)"
-    return [_row("delay of other flows while 1 MB requests are analysed, p99", figure, f"<= {DELAY} x", ratio <= DELAY)]
+    return [Row("delay of other flows while 1 MB requests are analysed, p99", figure, f"<= {DELAY} x", ratio <= DELAY)]
 
 
 def _one_round(port: int, small: bytes, seeds: Iterator[int]) -> tuple[Seconds, int]:
@@ -147,15 +121,17 @@ def _one_round(port: int, small: bytes, seeds: Iterator[int]) -> tuple[Seconds, 
         while time.monotonic() < end:
             yield small
 
-    with _BigRequests(port, seeds) as big:
+    # No two alike, and made before: making one takes longer than the proxy needs for it.
+    bodies = [prose(1_000_000, next(seeds)) for _ in range(int(SECONDS / PERIOD))]
+    with Beside([partial(request_times, port, [body]) for body in bodies], PERIOD) as big:
         times = request_times(port, until_the_end())
-    return times, big.sent
+    return times, big.taken
 
 
 # Turns of a conversation
 
 
-async def turns(directory: Path) -> list[str]:
+async def turns(directory: Path) -> list[Row]:
     """Processor time of the analyst for turns of conversations of 800 KB: the first it sees, and those after it."""
     recorder = Recorder.start(directory, StoreOptions())
     await recorder.ready()
@@ -180,7 +156,7 @@ async def turns(directory: Path) -> list[str]:
     return [
         _bar(f"analyst: next turn of an 800 KB conversation, processor time, median of {len(after)}", after, NEXT_TURN),
         _bar("analyst: first sight of such a conversation", first, FIRST_SIGHT),
-        _row("analyst: peak of memory meanwhile", f"{peak / 1e6:.0f} MB", "", True),
+        Row("analyst: peak of memory meanwhile", f"{peak / 1e6:.0f} MB", "", True),
     ]
 
 
@@ -224,32 +200,22 @@ def _answer(number: int) -> bytes:
     return b"".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode() for event in events)
 
 
-def processor_seconds(pid: int) -> float:
-    """Processor time of another process, all its threads, to the nanosecond: what clock_getcpuclockid(3) computes."""
-    return time.clock_gettime((~pid << 3) | 2)
-
-
 def _peak_memory(pid: int) -> int:
     line = next(one for one in Path(f"/proc/{pid}/status").read_text().splitlines() if one.startswith("VmHWM:"))
     return int(line.split()[1]) * 1024
 
 
-def _bar(what: str, seconds: Seconds, bar: float) -> str:
+def _bar(what: str, seconds: Seconds, bar: float) -> Row:
     median = statistics.median(seconds)
     figure = f"{median * 1e3:.1f} ms (worst {max(seconds) * 1e3:.1f} ms)"
-    return _row(what, figure, f"<= {bar * 1e3:.0f} ms", median <= bar)
-
-
-def _row(what: str, figure: str, bar: str, held: bool) -> str:
-    return f"| {what} | {figure} | {bar} | {'yes' if held else '**no**'} |"
+    return Row(what, figure, f"<= {bar * 1e3:.0f} ms", median <= bar)
 
 
 def main() -> int:
     with tempfile.TemporaryDirectory(prefix="ccinspect-bench-") as directory:
         rows = asyncio.run(turns(Path(directory) / "turns"))
         rows += delay_of_others(Path(directory))
-    print("\n".join(rows))
-    return int(any("**no**" in row for row in rows))
+    return report(rows)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ import statistics
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,11 +23,13 @@ from bench.latency import (
     StreamRequest,
     conversation,
     event_delays,
+    paced_times,
     percentile,
     request_times,
     stream_path,
 )
 from bench.servers import Instance, bare_mitmweb, free_port, upstream
+from bench.table import Row, report
 
 HOOKS, TRANSLATION, STALL, STREAM, SLOW_CREDENTIAL = 1.3, 0.060, 0.020, 1.3, 0.100
 ROUNDS = 11
@@ -81,7 +82,7 @@ def _daemon(upstream_port: int, directory: Path, **blocks: Any) -> Iterator[_Dae
 # Small requests with hooks
 
 
-def small_requests(directory: Path) -> list[str]:
+def small_requests(directory: Path) -> list[Row]:
     """Every request runs the hooks, against bare mitmweb."""
     with (
         upstream() as port,
@@ -116,7 +117,7 @@ def _check_hooks(instance: Instance, expected: int) -> None:
 # Translation
 
 
-def translation(directory: Path) -> list[str]:
+def translation(directory: Path) -> list[Row]:
     with upstream() as port, _daemon(port, directory / "daemon", analysis=_NO_ANALYSIS) as daemon:
         big = _by_turns(
             {
@@ -130,13 +131,13 @@ def translation(directory: Path) -> list[str]:
     waits = {name: statistics.median(one.longest for one in rounds) for name, rounds in big.items()}
     stall, usual = waits["translated"], waits["passed"]
     return [
-        _row(
+        Row(
             "request of 1 MB translated, p50, over the same that passes",
             f"{more * 1e3:.1f} ms more (passes in {statistics.median(took['passed']) * 1e3:.1f} ms)",
             f"<= {TRANSLATION * 1e3:.0f} ms",
             more <= TRANSLATION,
         ),
-        _row(
+        Row(
             f"longest that one of a stream of small requests takes beside {_BIG_EACH_ROUND} such translations",
             f"{stall * 1e3:.1f} ms (beside requests that pass {usual * 1e3:.1f} ms)",
             f"<= {STALL * 1e3:.0f} ms",
@@ -145,7 +146,7 @@ def translation(directory: Path) -> list[str]:
     ]
 
 
-def streams(directory: Path) -> list[str]:
+def streams(directory: Path) -> list[Row]:
     with upstream() as port, _daemon(port, directory / "daemon", analysis=_NO_ANALYSIS) as daemon:
         rounds = _by_turns(
             {
@@ -212,7 +213,7 @@ def _check_translated(instance: Instance) -> None:
 # A credential that takes its time
 
 
-def slow_credential(directory: Path) -> list[str]:
+def slow_credential(directory: Path) -> list[Row]:
     with upstream() as port, _daemon(port, directory / "daemon", analysis=_NO_ANALYSIS) as daemon:
         usual = asyncio.run(_paced(daemon.port, _WAIT_SECONDS))
         took: Seconds = []
@@ -225,7 +226,7 @@ def slow_credential(directory: Path) -> list[str]:
         raise RuntimeError(f"the request did not wait for its credential: {took}")
     longest = max(beside)
     return [
-        _row(
+        Row(
             f"longest of {_FLOWS} flows' requests while a credential takes {_WAIT_SECONDS} s",
             f"{longest * 1e3:.1f} ms (else {max(usual) * 1e3:.1f} ms), p50 {percentile(beside, 0.5) * 1e3:.2f} ms "
             f"(else {percentile(usual, 0.5) * 1e3:.2f} ms)",
@@ -237,28 +238,9 @@ def slow_credential(directory: Path) -> list[str]:
 
 async def _paced(port: int, seconds: float) -> Seconds:
     """Seconds of the requests of 20 flows, each of which sends one every 0.2 s."""
-    times = await asyncio.gather(*(_one_flow(port, seconds, number * _PERIOD / _FLOWS) for number in range(_FLOWS)))
+    delays, requests = (number * _PERIOD / _FLOWS for number in range(_FLOWS)), int(seconds / _PERIOD)
+    times = await asyncio.gather(*(paced_times(port, _SMALL, _PERIOD, requests, delay) for delay in delays))
     return [one for flow in times for one in flow]
-
-
-async def _one_flow(port: int, seconds: float, delay: float) -> Seconds:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    head = f"POST /v1/messages HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: {len(_SMALL)}\r\n\r\n"
-    loop = asyncio.get_running_loop()
-    start = loop.time() + delay
-    times: Seconds = []
-    for number in range(int(seconds / _PERIOD)):
-        await asyncio.sleep(start + number * _PERIOD - loop.time())
-        began = time.perf_counter()
-        writer.write(head.encode() + _SMALL)
-        answer = await reader.readuntil(b"\r\n\r\n")
-        await reader.readuntil(b"}]}")
-        times.append(time.perf_counter() - began)
-        if not answer.startswith(b"HTTP/1.1 200"):
-            raise RuntimeError(f"got {answer!r}")
-    writer.close()
-    await writer.wait_closed()
-    return times
 
 
 def _by_turns[T](measures: dict[str, Callable[[], T]]) -> dict[str, list[T]]:
@@ -270,19 +252,15 @@ def _by_turns[T](measures: dict[str, Callable[[], T]]) -> dict[str, list[T]]:
     return taken
 
 
-def _against(what: str, rounds: dict[str, Seconds], mine: str, other: str, title: str, bar: float | None = None) -> str:
+def _against(what: str, rounds: dict[str, Seconds], mine: str, other: str, title: str, bar: float | None = None) -> Row:
     """The ratio is the median of the rounds' own ratios: what else the machine does hits both of a round alike."""
     ratio = statistics.median(own / theirs for own, theirs in zip(rounds[mine], rounds[other], strict=True))
     own, theirs = statistics.median(rounds[mine]), statistics.median(rounds[other])
     figure = f"{own * 1e3:.2f} ms, {ratio:.2f} x ({title} {theirs * 1e3:.2f} ms)"
-    return _row(what, figure, "" if bar is None else f"<= {bar} x", bar is None or ratio <= bar)
+    return Row(what, figure, "" if bar is None else f"<= {bar} x", bar is None or ratio <= bar)
 
 
-def _row(what: str, figure: str, bar: str, held: bool) -> str:
-    return f"| {what} | {figure} | {bar} | {'yes' if held else '**no**'} |"
-
-
-PARTS: dict[str, Callable[[Path], list[str]]] = {
+PARTS: dict[str, Callable[[Path], list[Row]]] = {
     "hooks": small_requests,
     "translation": translation,
     "streams": streams,
@@ -291,12 +269,11 @@ PARTS: dict[str, Callable[[Path], list[str]]] = {
 
 
 def main() -> int:
-    rows: list[str] = []
+    rows: list[Row] = []
     for name in sys.argv[1:] or PARTS:
         with tempfile.TemporaryDirectory(prefix="ccinspect-bench-") as directory:
             rows += PARTS[name](Path(directory))
-    print("\n".join(rows))
-    return int(any("**no**" in row for row in rows))
+    return report(rows)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,18 +13,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
 
+from bench.servers import module_with_port
+
 
 @contextmanager
 def collector(protocol: str, manner: str = "takes", port: int = 0) -> Iterator[int]:
     """The port of one that runs: `protocol` is `grpc` or `http`."""
-    command = [sys.executable, "-m", "bench.collector", protocol, manner, str(port)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdin
-        assert process.stdout
-        try:
-            yield int(process.stdout.readline())
-        finally:
-            process.stdin.close()
+    with module_with_port("bench.collector", protocol, manner, str(port)) as listening:
+        yield listening
 
 
 class _Taking(BaseHTTPRequestHandler):

@@ -41,6 +41,28 @@ def request_times(port: int, bodies: Iterable[bytes], path: str = "/v1/messages"
     return times
 
 
+async def paced_times(port: int, body: bytes, period: float, count: int, delay: float = 0.0) -> Seconds:
+    """Seconds of `count` POSTs of `body`, one each `period` seconds on one connection, the first after `delay`."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    head = f"POST /v1/messages HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
+    message = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+    loop = asyncio.get_running_loop()
+    start = loop.time() + delay
+    times: Seconds = []
+    for number in range(count):
+        await asyncio.sleep(start + number * period - loop.time())
+        began = time.perf_counter()
+        writer.write(message)
+        answer = await reader.readuntil(b"\r\n\r\n")
+        await reader.readuntil(b"}]}")
+        times.append(time.perf_counter() - began)
+        if not answer.startswith(b"HTTP/1.1 200"):
+            raise RuntimeError(f"got {answer!r}")
+    writer.close()
+    await writer.wait_closed()
+    return times
+
+
 def conversation(size: int, seed: int = 0) -> bytes:
     """A Messages request of about `size` bytes, with text as compressible as prose."""
     pick = random.Random(seed)

@@ -14,15 +14,17 @@ import json
 import statistics
 import sys
 import tempfile
-import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bench.beside import Beside
 from bench.latency import Seconds, percentile, request_times
 from bench.latency import conversation as prose
 from bench.servers import Instance, free_port, upstream
 from bench.store import flow
+from bench.table import Row, report
 from ccinspect.analysis.options import AnalysisOptions
 from ccinspect.analysis.query import open_analysis
 from ccinspect.store.options import StoreOptions
@@ -139,32 +141,7 @@ class Client:
         return json.loads(body) if body else None
 
 
-class Asking:
-    """A client that asks one thing after the other while it is entered."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        self._thread = threading.Thread(target=self._run)
-        self._end = threading.Event()
-        self.asked = 0
-
-    def __enter__(self) -> Asking:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._end.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        for tool, arguments in itertools.cycle((*LISTING, *READING, EVERY_FLOW)):
-            if self._end.is_set():
-                return
-            self._client.ask(tool, arguments)
-            self.asked += 1
-
-
-def first_pages(client: Client) -> list[str]:
+def first_pages(client: Client) -> list[Row]:
     taken = [(_typical(client, tool, arguments), _named(tool, arguments)) for tool, arguments in LISTING]
     seconds, slowest = max(taken)
     median = statistics.median(each for each, _ in taken)
@@ -172,8 +149,8 @@ def first_pages(client: Client) -> list[str]:
     what = f"MCP: slowest first page of {len(LISTING)} lists, {FLOWS:,} flows, p50"
     everything = _typical(client, *EVERY_FLOW)
     return [
-        _row(what, figure, f"<= {PAGE * 1e3:.0f} ms", seconds <= PAGE),
-        _row(
+        Row(what, figure, f"<= {PAGE * 1e3:.0f} ms", seconds <= PAGE),
+        Row(
             f"MCP: traffic of all {FLOWS:,} flows by host, p50",
             f"{everything * 1e3:.0f} ms",
             f"<= {SUM * 1e3:.0f} ms",
@@ -193,7 +170,7 @@ def _named(tool: str, arguments: dict[str, Any]) -> str:
     return f"{tool} {', '.join(arguments)}".strip()
 
 
-def delay_of_traffic(client: Client, port: int) -> list[str]:
+def delay_of_traffic(client: Client, port: int) -> list[Row]:
     small = [prose(500)] * REQUESTS
     rounds: list[tuple[float, float]] = []
     asked = 0
@@ -204,9 +181,10 @@ def delay_of_traffic(client: Client, port: int) -> list[str]:
 
     def beside() -> Seconds:
         nonlocal asked
-        with Asking(client) as asking:
+        calls = itertools.cycle((*LISTING, *READING, EVERY_FLOW))
+        with Beside(partial(client.ask, tool, arguments) for tool, arguments in calls) as asking:
             times = request_times(port, small)
-        asked += asking.asked
+        asked += asking.taken
         return times
 
     for number in range(ROUNDS):
@@ -217,10 +195,10 @@ def delay_of_traffic(client: Client, port: int) -> list[str]:
     ratio = statistics.median(own / other for own, other in rounds)
     print(f"{asked} calls beside {ROUNDS * REQUESTS} requests", file=sys.stderr)
     figure = f"{mine * 1e3:.2f} ms, {ratio:.2f} x (without {without * 1e3:.2f} ms)"
-    return [_row("delay of traffic while a client asks over MCP, p99", figure, f"<= {DELAY} x", ratio <= DELAY)]
+    return [Row("delay of traffic while a client asks over MCP, p99", figure, f"<= {DELAY} x", ratio <= DELAY)]
 
 
-def measure(directory: Path) -> list[str]:
+def measure(directory: Path) -> list[Row]:
     with upstream() as upstream_port:
         port, mcp_port = free_port(), free_port()
         target = {"port": port, "upstream": f"http://127.0.0.1:{upstream_port}"}
@@ -232,15 +210,10 @@ def measure(directory: Path) -> list[str]:
             return first_pages(client) + delay_of_traffic(client, port)
 
 
-def _row(what: str, figure: str, bar: str, held: bool) -> str:
-    return f"| {what} | {figure} | {bar} | {'yes' if held else '**no**'} |"
-
-
 def main() -> int:
     with tempfile.TemporaryDirectory(prefix="ccinspect-bench-") as directory:
         rows = measure(Path(directory))
-    print("\n".join(rows))
-    return int(any("**no**" in row for row in rows))
+    return report(rows)
 
 
 if __name__ == "__main__":

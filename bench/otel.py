@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.collector import collector
-from bench.latency import Seconds, conversation, percentile
+from bench.latency import Seconds, conversation, paced_times, percentile
 from bench.servers import Instance, free_port, resident, upstream
+from bench.table import Row, report
 from ccinspect.control.client import ControlClient
 
 DELAY, MEMORY = 1.2, 250e6
@@ -71,33 +72,14 @@ def _pair(directory: Path, otel: dict[str, Any]) -> Iterator[tuple[_Daemon, _Dae
 
 
 async def _both(on: _Daemon, off: _Daemon, seconds: float) -> tuple[Seconds, Seconds]:
-    one, other = await asyncio.gather(_paced(on.port, seconds, 0.0), _paced(off.port, seconds, 0.5 / RATE))
+    period, requests = 1 / RATE, int(seconds * RATE)
+    one, other = await asyncio.gather(
+        *(paced_times(daemon.port, _SMALL, period, requests, delay) for daemon, delay in ((on, 0.0), (off, period / 2)))
+    )
     return one, other
 
 
-async def _paced(port: int, seconds: float, delay: float) -> Seconds:
-    """Seconds of requests at a steady rate on one connection."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    head = f"POST /v1/messages HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
-    message = f"{head}Content-Length: {len(_SMALL)}\r\n\r\n".encode() + _SMALL
-    loop = asyncio.get_running_loop()
-    start = loop.time() + delay
-    times: Seconds = []
-    for number in range(int(seconds * RATE)):
-        await asyncio.sleep(start + number / RATE - loop.time())
-        began = time.perf_counter()
-        writer.write(message)
-        answer = await reader.readuntil(b"\r\n\r\n")
-        await reader.readuntil(b"}]}")
-        times.append(time.perf_counter() - began)
-        if not answer.startswith(b"HTTP/1.1 200"):
-            raise RuntimeError(f"got {answer!r}")
-    writer.close()
-    await writer.wait_closed()
-    return times
-
-
-def cost(directory: Path, _: float) -> list[str]:
+def cost(directory: Path, _: float) -> list[Row]:
     """With a collector that takes everything."""
     with collector("grpc") as port, _pair(directory, {"endpoint": f"http://127.0.0.1:{port}"}) as (on, off):
         rounds = [asyncio.run(_both(on, off, ROUND_SECONDS)) for _ in range(COST_ROUNDS)]
@@ -107,16 +89,16 @@ def cost(directory: Path, _: float) -> list[str]:
     mine, theirs, ratio = _compared(rounds, 0.99)
     half = _compared(rounds, 0.5)[2]
     figure = f"{mine * 1e3:.2f} ms, {ratio:.2f} x (off {theirs * 1e3:.2f} ms); p50 {half:.2f} x"
-    return [_row("small request while spans are exported, p99", figure, f"<= {DELAY} x", ratio <= DELAY)]
+    return [Row("small request while spans are exported, p99", figure, f"<= {DELAY} x", ratio <= DELAY)]
 
 
-def outages(directory: Path, seconds: float) -> list[str]:
+def outages(directory: Path, seconds: float) -> list[Row]:
     """With collectors that are down or hang, for so many seconds each, and then come back."""
     kinds = (("grpc", "down"), ("grpc", "hangs"), ("http", "down"), ("http", "hangs"))
     return [_outage(directory / f"{protocol}-{manner}", protocol, manner, seconds) for protocol, manner in kinds]
 
 
-def _outage(directory: Path, protocol: str, manner: str, seconds: float) -> str:
+def _outage(directory: Path, protocol: str, manner: str, seconds: float) -> Row:
     port = free_port()
     otel = {"endpoint": f"http://127.0.0.1:{port}", "protocol": protocol}
     with _pair(directory, otel) as (on, off):
@@ -140,7 +122,7 @@ def _outage(directory: Path, protocol: str, manner: str, seconds: float) -> str:
     )
     what = f"{seconds:.0f} s of {RATE} requests a second, {protocol} collector {manner}"
     held = lost == 0 and ratio <= DELAY and peak <= MEMORY
-    return _row(what, figure, f"0, <= {DELAY} x, <= {MEMORY / 1e6:.0f} MB", held)
+    return Row(what, figure, f"0, <= {DELAY} x, <= {MEMORY / 1e6:.0f} MB", held)
 
 
 def _load(on: _Daemon, off: _Daemon, seconds: float) -> tuple[list[tuple[Seconds, Seconds]], int]:
@@ -172,11 +154,7 @@ def _compared(rounds: list[tuple[Seconds, Seconds]], share: float) -> tuple[floa
     return mine, theirs, statistics.median(own / other for own, other in figures)
 
 
-def _row(what: str, figure: str, bar: str, held: bool) -> str:
-    return f"| {what} | {figure} | {bar} | {'yes' if held else '**no**'} |"
-
-
-PARTS: dict[str, Callable[[Path, float], list[str]]] = {"cost": cost, "outages": outages}
+PARTS: dict[str, Callable[[Path, float], list[Row]]] = {"cost": cost, "outages": outages}
 
 
 def main() -> int:
@@ -184,12 +162,11 @@ def main() -> int:
     parser.add_argument("names", nargs="*", choices=[*PARTS, []], help="default: all")
     parser.add_argument("--seconds", type=float, default=OUTAGE_SECONDS, help="of each outage")
     options = parser.parse_args()
-    rows: list[str] = []
+    rows: list[Row] = []
     for name in options.names or PARTS:
         with tempfile.TemporaryDirectory(prefix="ccinspect-bench-") as directory:
             rows += PARTS[name](Path(directory), options.seconds)
-    print("\n".join(rows))
-    return int(any("**no**" in row for row in rows))
+    return report(rows)
 
 
 if __name__ == "__main__":

@@ -14,28 +14,17 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from bench import endings, many_jails, memory
 from bench.latency import Seconds, conversation, event_delays, percentile, request_times
 from bench.servers import Proxy, bare_mitmweb, our_daemon, upstream
+from bench.table import Row
 
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 ROUNDS = 11
 _START = "<!-- table: written by `make bench` -->"
 _END = "<!-- end of table -->"
-
-
-@dataclass(frozen=True)
-class Row:
-    what: str
-    figure: str
-    bar: str
-    held: bool
-
-    def line(self) -> str:
-        return f"| {self.what} | {self.figure} | {self.bar} | {'yes' if self.held else '**no**'} |"
 
 
 def start_and_idle(directory: Path) -> list[Row]:

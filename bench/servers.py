@@ -49,6 +49,11 @@ def resident(pid: int) -> int:
     raise RuntimeError(f"process {pid} has ended")
 
 
+def processor_seconds(pid: int) -> float:
+    """Processor time of another process, all its threads, to the nanosecond: what clock_getcpuclockid(3) computes."""
+    return time.clock_gettime((~pid << 3) | 2)
+
+
 def free_port() -> int:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
@@ -64,7 +69,14 @@ def environment() -> dict[str, str]:
 @contextmanager
 def upstream() -> Iterator[int]:
     """The port of a fast server in its own process."""
-    command = [sys.executable, "-m", "bench.upstream"]
+    with module_with_port("bench.upstream") as port:
+        yield port
+
+
+@contextmanager
+def module_with_port(module: str, *arguments: str) -> Iterator[int]:
+    """Run a module that prints the port it serves on, until its stdin ends."""
+    command = [sys.executable, "-m", module, *arguments]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin
         assert process.stdout

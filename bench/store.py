@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.conversation import conversation
+from bench.servers import processor_seconds
+from bench.table import Row, report
 from ccinspect.store.options import StoreOptions
 from ccinspect.store.query import StoreReader
 from ccinspect.store.recorder import Recorder
@@ -23,7 +24,6 @@ from ccinspect.store.selection import Selection
 FLOWS = 100_000
 _FLUSH_SECONDS = 120.0
 _CHUNK = 64 << 10
-_TICKS = os.sysconf("SC_CLK_TCK")
 _HEADERS = [
     [b"Host", b"api.anthropic.com"],
     [b"Accept", b"application/json"],
@@ -96,7 +96,7 @@ async def record_conversation(directory: Path, bodies: list[bytes]) -> tuple[flo
     recorder = Recorder.start(directory, StoreOptions())
     await recorder.ready()
     pid = recorder.stats()["pid"]
-    ours, theirs = time.process_time(), _processor_seconds(pid)
+    ours, theirs = time.process_time(), processor_seconds(pid)
     for number, body in enumerate(bodies):
         sink = recorder.new_body()
         for start in range(0, len(body), _CHUNK):
@@ -107,12 +107,12 @@ async def record_conversation(directory: Path, bodies: list[bytes]) -> tuple[flo
         recorder.put({"kind": "flow_ended", "flow": finished, "request_body": sink.finish(), "response_body": answer})
         await asyncio.sleep(0)
     await recorder.flush(_FLUSH_SECONDS)
-    spent = time.process_time() - ours, _processor_seconds(pid) - theirs
+    spent = time.process_time() - ours, processor_seconds(pid) - theirs
     await recorder.close()
     return spent
 
 
-def disk(directory: Path) -> list[str]:
+def disk(directory: Path) -> list[Row]:
     bodies = list(conversation())
     raw = sum(map(len, bodies))
     ours, theirs = asyncio.run(record_conversation(directory, bodies))
@@ -123,13 +123,13 @@ def disk(directory: Path) -> list[str]:
     share = stored / raw
     megabytes = raw / 1e6
     return [
-        _row(
+        Row(
             f"disk for a 200-turn conversation ({megabytes:.0f} MB raw, last body {len(bodies[-1]) / 1e3:.0f} KB)",
             f"{share:.2%} of raw, {'every body byte-identical' if exact else 'BODIES DIFFER'}",
             "<= 4 %",
             exact and share <= 0.04,
         ),
-        _row(
+        Row(
             "recorder: processor time per MB of such bodies",
             f"{theirs / megabytes * 1e3:.1f} ms (proxy's side {ours / megabytes * 1e3:.1f} ms)",
             "<= 10 ms",
@@ -160,11 +160,11 @@ async def fill(directory: Path) -> list[float]:
     return costs
 
 
-def queries(directory: Path) -> list[str]:
+def queries(directory: Path) -> list[Row]:
     store = directory / "data" / "store"
     costs = asyncio.run(fill(store))
     put = statistics.median(costs) * 1e6
-    rows = [_row("`Recorder.put` of a small flow, p50", f"{put:.0f} us", "<= 50 us", put <= 50)]
+    rows = [Row("`Recorder.put` of a small flow, p50", f"{put:.0f} us", "<= 50 us", put <= 50)]
     with StoreReader(store) as reader:
         assert reader.count() == FLOWS
     filters = "map(select(.response.status_code >= 400)) | map({id, host: .request.pretty_host})"
@@ -173,7 +173,7 @@ def queries(directory: Path) -> list[str]:
         ("`flows list` with a jq filter over the newest 1,000", ["--limit", "1000", "--json", "--jq", filters], 1),
     ):
         seconds = statistics.median(_list(directory, arguments, least) for _ in range(5))
-        rows.append(_row(f"{what}, of {FLOWS:,} flows", f"{seconds:.2f} s", "<= 0.5 s", seconds <= 0.5))
+        rows.append(Row(f"{what}, of {FLOWS:,} flows", f"{seconds:.2f} s", "<= 0.5 s", seconds <= 0.5))
     return rows
 
 
@@ -187,20 +187,10 @@ def _list(directory: Path, arguments: list[str], least: int) -> float:
     return seconds
 
 
-def _processor_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
-
-
-def _row(what: str, figure: str, bar: str, held: bool) -> str:
-    return f"| {what} | {figure} | {bar} | {'yes' if held else '**no**'} |"
-
-
 def main() -> int:
     with tempfile.TemporaryDirectory(prefix="ccinspect-bench-") as directory:
         rows = disk(Path(directory) / "conversation") + queries(Path(directory) / "queries")
-    print("\n".join(rows))
-    return int(any("**no**" in row for row in rows))
+    return report(rows)
 
 
 if __name__ == "__main__":
