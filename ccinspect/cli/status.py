@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from ccinspect.cli import text
@@ -85,7 +86,7 @@ def status_lines(status: dict[str, Any]) -> Iterator[str]:
     yield _line("mitmweb", status["inspector"]["url"])
     if status["mcp"]["enabled"]:
         yield _line("MCP", status["mcp"]["url"] if status["mcp"]["running"] else "down")
-        yield _line("MCP token", f"in {status['mcp']['token']}")
+        yield _line("MCP token", _token(Path(status["mcp"]["token"])))
     yield _line("config", status["config"])
     yield _line("log", status["log"])
     yield _line("runs", text.count(len(status["runs"]), "live run") if status["runs"] else "none live")
@@ -95,6 +96,14 @@ def status_lines(status: dict[str, Any]) -> Iterator[str]:
     if status["otel"]["enabled"]:
         yield _export_line(status["otel"])
     yield from _warning_lines(status)
+
+
+def _token(file: Path) -> str:
+    """The token and where it is kept; who may not read the file is told that only."""
+    try:
+        return f"{file.read_text().strip()} ({file})"
+    except OSError:
+        return f"in {file}"
 
 
 def _export_line(otel: dict[str, Any]) -> str:

@@ -97,7 +97,9 @@ def test_the_daemon_serves_what_it_captured(serving: Daemon) -> None:
 
     work_with(block, work)
     assert daemon.json("status", "--json")["mcp"]["running"]
-    assert daemon.run("status", "--mcp").returncode == 0
+    status = daemon.run("status", "--mcp")
+    assert status.returncode == 0
+    assert f"{token_of(block)} ({daemon.paths.mcp_token})" in status.stdout
 
 
 def test_a_server_that_dies_is_started_again_and_traffic_goes_on(serving: Daemon) -> None:
