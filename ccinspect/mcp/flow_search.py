@@ -150,7 +150,7 @@ def row(record: JsonObject, facts: Glance | None = None) -> JsonObject:
         received=(record.get("sizes") or {}).get("response"),
         agent=facts.agent,
         model=facts.model,
-        tokens=f"~{facts.tokens}" if facts.estimated else facts.tokens,
+        tokens=f"~{facts.tokens}" if facts.estimated and facts.tokens is not None else facts.tokens,
         run=None if record.get("run") is None else str(record["run"])[:8],
     )
 

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from ccinspect.analysis.glance import Glance
 from ccinspect.errors import BadSelection, CcinspectError, FilterError
+from ccinspect.mcp.flow_search import row
 from ccinspect.mcp.tool import BadArguments
 from tests.cli.conftest import Place, flow_id, http_flow
 from tests.mcp.conftest import Ask
@@ -41,6 +43,11 @@ def test_new_flows_do_not_shift_the_pages(place: Place, ask: Ask) -> None:
 def test_a_cursor_that_is_gone_says_so(ask: Ask) -> None:
     with pytest.raises(BadSelection, match="not there"):
         ask("search_flows", cursor="nothing")
+
+
+@pytest.mark.parametrize(("tokens", "said"), [(12, "~12"), (0, "~0"), (None, None)])
+def test_estimated_tokens_are_marked(tokens: int | None, said: str | None) -> None:
+    assert row(http_flow(1)["flow"], Glance(None, "m", tokens, estimated=True)).get("tokens") == said
 
 
 def test_model_calls_are_told_apart(two_calls: Place, ask: Ask) -> None:
