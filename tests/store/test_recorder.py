@@ -60,8 +60,8 @@ def test_a_flow_with_its_bodies_comes_out_as_it_went_in(tmp_path: Path) -> None:
     with StoreReader(tmp_path) as store:
         assert store.request_body(sent["id"]) == body
         assert store.response_body(sent["id"]) == answer
-        assert store.client_request_body(sent["id"]) == body
-        assert store.client_response_body(sent["id"]) == answer
+        assert b"".join(store.stream_body(sent["id"], "client_request") or ()) == body
+        assert b"".join(store.stream_body(sent["id"], "client_response") or ()) == answer
 
 
 def test_the_clients_own_bodies_are_kept_where_they_differ(tmp_path: Path) -> None:
@@ -78,8 +78,8 @@ def test_the_clients_own_bodies_are_kept_where_they_differ(tmp_path: Path) -> No
     assert found["client_response"]["status_code"] == 200
     assert found["client_response"]["contentHash"] == hashlib.sha256(b"changed").hexdigest()
     with StoreReader(tmp_path) as store:
-        assert store.client_request_body(sent["id"]) == b"own"
-        assert store.client_response_body(sent["id"]) == b"changed"
+        assert b"".join(store.stream_body(sent["id"], "client_request") or ()) == b"own"
+        assert b"".join(store.stream_body(sent["id"], "client_response") or ()) == b"changed"
         assert store.request_body(sent["id"]) == b"forwarded"
 
 
