@@ -143,7 +143,7 @@ def _base(note: Note, current: str | None) -> str:
 
 def _has_lines(path: Path, text: str) -> bool:
     try:
-        return fences.find(text) is not None
+        return bool(fences.find(text))
     except NotUnderstood as error:
         raise _left(path, str(error)) from error
 

@@ -12,31 +12,27 @@ _MARKER = re.compile(rf"(?:^|(?<=\ufeff))[ \t]*(?:{re.escape(BEGIN)}|{re.escape(
 _BYTE_ORDER_MARK = "\ufeff"
 
 
-def find(text: str) -> tuple[int, int] | None:
-    """Where our lines begin and end, markers and the last line end included; None where there are none.
+def find(text: str) -> list[tuple[int, int]]:
+    """Where our lines begin and end, markers and the last line end included: in one place or more.
 
-    Raises NotUnderstood when the markers are no pair: then nobody can tell which lines are ours.
+    Raises NotUnderstood when the markers are no pairs: then nobody can tell which lines are ours.
     """
     found = list(_MARKER.finditer(text))
-    if not found:
-        return None
     words = [match[0].strip() for match in found]
-    if words != [BEGIN, END]:
-        raise NotUnderstood(f"the lines `{BEGIN}` and `{END}` in it are no pair any more")
-    end = found[1].end()
-    return found[0].start(), end + (1 if text[end : end + 1] == "\n" else 0)
-
-
-def inside(text: str) -> str:
-    """Our lines with their markers; empty where there are none. Raises NotUnderstood."""
-    found = find(text)
-    return text[slice(*found)] if found else ""
+    if words != [BEGIN, END] * (len(found) // 2):
+        raise NotUnderstood(f"the lines `{BEGIN}` and `{END}` in it are no pairs any more")
+    ends = [match.end() for match in found[1::2]]
+    return [
+        (begin.start(), end + (1 if text[end : end + 1] == "\n" else 0))
+        for begin, end in zip(found[::2], ends, strict=True)
+    ]
 
 
 def remove(text: str) -> str:
     """`text` without our lines. Raises NotUnderstood."""
-    found = find(text)
-    return text[: found[0]] + text[found[1] :] if found else text
+    for begin, end in reversed(find(text)):
+        text = text[:begin] + text[end:]
+    return text
 
 
 def append(text: str, lines: Sequence[str]) -> list[Insert]:

@@ -11,6 +11,7 @@ import json
 import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -54,8 +55,6 @@ class Fenced:
     """The keys of a text; raises NotUnderstood."""
     write: Callable[[str, Any], list[str]]
     """The lines that give a key its value."""
-    first: bool = False
-    """At the start of the file, not at its end."""
 
     def add(self, text: str, settings: Settings) -> list[Insert]:
         there = self.read(text)
@@ -68,10 +67,8 @@ class Fenced:
         if not missing:
             return []
         lines = [line for key, value in missing.items() for line in self.write(key, value)]
-        inserts = (fences.prepend if self.first else fences.append)(text, lines)
-        # Whatever the file holds, it must read as it did, with ours beside.
-        if self.read(apply(text, inserts)) != there | missing:
-            raise NotUnderstood("lines added to it would not mean what they say")
+        inserts = fences.append(text, lines)
+        _check(self.read(apply(text, inserts)), there | missing)
         return inserts
 
     def remove(self, text: str, settings: Settings, made: Sequence[tuple[str, ...]]) -> str:
@@ -79,6 +76,50 @@ class Fenced:
 
     def made(self, text: str, settings: Settings) -> list[tuple[str, ...]]:
         return []
+
+
+def _check(reads: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """Whatever the file holds, it must read as it did, with ours beside."""
+    if reads != wanted:
+        raise NotUnderstood("lines added to it would not mean what they say")
+
+
+class Toml:
+    """Keys of the root stand before the first table, tables of ours at the end. A path has one key, or is a table's."""
+
+    def add(self, text: str, settings: Settings) -> list[Insert]:
+        there = _read_toml(text)
+        wanted, root, tables = deepcopy(there), [], []
+        for path, value in settings.items():
+            holder = wanted
+            for key in path[:-1]:
+                holder = holder.setdefault(key, {})
+                if not isinstance(holder, dict):
+                    raise InTheWay(f"its `{key}` is no table")
+            if path[-1] in holder:
+                if holder[path[-1]] != value:
+                    said = json.dumps(holder[path[-1]], ensure_ascii=False, default=str)
+                    raise InTheWay(f"its `{'.'.join(path)}` is {said}")
+                continue
+            holder[path[-1]] = value
+            if len(path) == 1:
+                root += _write_toml({path[0]: value})
+            else:
+                tables += [f"[{'.'.join(path)}]", *_write_toml(value)]
+        inserts = [*(fences.prepend(text, root) if root else ()), *(fences.append(text, tables) if tables else ())]
+        _check(_read_toml(apply(text, inserts)), wanted)
+        return inserts
+
+    def remove(self, text: str, settings: Settings, made: Sequence[tuple[str, ...]]) -> str:
+        return fences.remove(text)
+
+    def made(self, text: str, settings: Settings) -> list[tuple[str, ...]]:
+        return []
+
+
+def _write_toml(values: Mapping[str, Any]) -> list[str]:
+    # JSON's strings and arrays of strings are TOML's too.
+    return [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in values.items()]
 
 
 def _read_toml(text: str) -> dict[str, Any]:
@@ -141,8 +182,7 @@ class ShellLines:
 
 FORMS: Mapping[str, Form] = {
     "json": Json(),
-    # Keys of the root come before the first table.
-    "toml": Fenced(_read_toml, lambda key, value: [f"{key} = {json.dumps(value, ensure_ascii=False)}"], first=True),
+    "toml": Toml(),
     "dotenv": Fenced(read_dotenv, _write_dotenv),
     "yaml": Fenced(_read_yaml, _write_yaml),
     "reverse-targets": ReverseTargets(),

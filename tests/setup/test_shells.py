@@ -120,7 +120,7 @@ def test_damaged_markers_are_left_alone(home: Home) -> None:
     for words in (["install", "--shell", "bash"], ["install", "--shell", "bash", "--undo"]):
         done = home.ours(*words)
         assert done.returncode == 1
-        assert "are no pair any more" in done.stderr
+        assert "are no pairs any more" in done.stderr
     assert start.read_text() == f"a=1\n{fences.BEGIN}\n"
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from ccinspect.cli import starting
 from ccinspect.cli.instance import Instance
-from ccinspect.cli.machine import mcp_install, service, shell_line
+from ccinspect.cli.machine import service, shell_line
 from ccinspect.cli.machine.setup_view import notes_of
 from ccinspect.cli.output import RED, confirm, say, write
 from ccinspect.cli.text import clean
@@ -82,7 +82,6 @@ def _outside(instance: Instance) -> Iterator[Step]:
         yield Step(f"stop the service and remove {service.unit_file()}", service.uninstall)
     yield from _daemon(instance)
     yield from _changed_files(instance)
-    yield from _mcp_clients(instance)
     yield from _trust(instance)
 
 
@@ -97,7 +96,7 @@ def _daemon(instance: Instance) -> Iterator[Step]:
 
 
 def _changed_files(instance: Instance) -> Iterator[Step]:
-    """Whatever `setup`, `env` and `install` wrote, by the notes that they keep of it."""
+    """Whatever `setup`, `env`, `install` and `mcp install` wrote, by the notes that they keep of it."""
     notes = notes_of(instance)
     for note in notes.all():
         for member in note.members:
@@ -108,15 +107,6 @@ def _changed_files(instance: Instance) -> Iterator[Step]:
             )
     if (instance.paths.data_dir / "shell").exists():
         yield Step("remove the functions for shells", lambda: shell_line.uninstall(instance))
-
-
-def _mcp_clients(instance: Instance) -> Iterator[Step]:
-    for client, form in mcp_install.FORMS.items():
-        if mcp_install.has_entry(client):
-            yield Step(
-                f"take our MCP server out of {form.file()}",
-                partial(mcp_install.change, instance, client, remove=True),
-            )
 
 
 def _trust(instance: Instance) -> Iterator[Step]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ccinspect.setup import jsonc
 from tests.cli.conftest import Place
 
 JSON_FILES = {
@@ -33,23 +34,27 @@ def test_an_entry_is_written_beside_others_and_taken_out_again(place: Place, hom
     name, key = JSON_FILES[client]
     path = home / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    before = {"theme": "dark ☀ é", key: {"other": {"command": "x"}}}
-    path.write_text(json.dumps(before))
+    before = f'''{{
+    // the file of somebody
+    "theme": "dark ☀ é", "{key}": {{"other": {{"command": "x"}}}},
+}}'''
+    path.write_text(before)
     path.chmod(0o640)
 
     code, shown, _ = run(place, home, client)
     assert code == 0
-    assert json.loads(path.read_text()) == before
+    assert path.read_text() == before
     code, _, _ = run(place, home, client, "--write")
     assert code == 0
-    written = json.loads(path.read_text())
-    assert written["theme"] == before["theme"]
+    written = jsonc.parse(path.read_text()).value
+    assert written["theme"] == "dark ☀ é"
     assert written[key]["other"] == {"command": "x"}
     assert written[key]["ccinspect"] == json.loads(shown)[key]["ccinspect"]
     assert path.stat().st_mode & 0o777 == 0o640
     assert "is as it should be" in run(place, home, client, "--write")[2]
-    assert run(place, home, client, "--remove")[0] == 0
-    assert json.loads(path.read_text()) == before
+    assert "taken out of" in run(place, home, client, "--remove")[2]
+    assert path.read_text() == before
+    assert "nothing that we wrote" in run(place, home, client, "--remove")[2]
 
 
 def test_codex_is_told_in_toml(place: Place, home: Path) -> None:
@@ -67,10 +72,36 @@ def test_codex_is_told_in_toml(place: Place, home: Path) -> None:
     assert path.read_text() == before
 
 
+def test_what_setup_wrote_into_the_same_file_stays(place: Place, home: Path) -> None:
+    path = home / ".codex/config.toml"
+    path.parent.mkdir()
+    before = 'model = "x"\n\n[mcp_servers.other]\ncommand = "y"\n'
+    path.write_text(before)
+    known = {"HOME": str(home), "CODEX_HOME": ""}
+
+    def setup(option: str) -> None:
+        done = place.run("setup", "codex", option, env=known)
+        assert done.returncode == 0, done.stderr
+
+    setup("--write")
+    by_setup = path.read_text()
+    assert run(place, home, "codex", "--write")[0] == 0
+    both = tomllib.loads(path.read_text())
+    assert both["openai_base_url"]
+    assert list(both["mcp_servers"]) == ["other", "ccinspect"]
+    assert run(place, home, "codex", "--remove")[0] == 0
+    assert path.read_text() == by_setup
+    assert run(place, home, "codex", "--write")[0] == 0
+    setup("--undo")
+    assert list(tomllib.loads(path.read_text())) == ["model", "mcp_servers"]
+    assert run(place, home, "codex", "--remove")[0] == 0
+    assert path.read_text() == before
+
+
 @pytest.mark.parametrize(
     ("client", "name", "text"),
     [
-        ("claude", ".claude.json", "{ // a comment\n}"),
+        ("claude", ".claude.json", "{ # a comment\n}"),
         ("claude", ".claude.json", "[]"),
         ("claude", ".claude.json", '{"mcpServers": []}'),
         ("codex", ".codex/config.toml", "not toml"),

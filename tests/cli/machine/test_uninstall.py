@@ -12,10 +12,11 @@ from mitmproxy.certs import CertStore
 
 from ccinspect.cli.app import run_app
 from ccinspect.cli.instance import Instance
-from ccinspect.cli.machine import mcp_install, uninstall
+from ccinspect.cli.machine import uninstall
 from ccinspect.errors import SetupError
 from ccinspect.paths import resolve_paths
-from ccinspect.setup import authority
+from ccinspect.setup import applying, authority
+from ccinspect.setup.notes import Note, Notes
 from ccinspect.setup.system_store import LAYOUTS, SystemStore
 from tests.setup.test_authority import fake_root
 from tests.support.daemon import clean_environment
@@ -113,14 +114,12 @@ def test_where_something_cannot_be_undone_nothing_is_purged(
         monkeypatch.delenv(name, raising=False)
     data = tmp_path / ".local" / "share" / "ccinspect"
     data.mkdir(parents=True)
-    gemini = tmp_path / ".gemini" / "settings.json"
-    gemini.parent.mkdir()
-    gemini.write_text('{"mcpServers": {"ccinspect": {}}}')
+    Notes(data / "setup").save(Note(str(tmp_path / "settings.json"), "json", {"gemini": []}))
 
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, os.strerror(13))
 
-    monkeypatch.setattr(mcp_install, "change", refuse)
+    monkeypatch.setattr(applying, "undo", refuse)
     assert uninstall.uninstall(Instance(), purge=True, yes=True, dry_run=False) == 1
     assert data.exists()
     said = capsys.readouterr().err
