@@ -146,7 +146,7 @@ class Analyser:
         )
         answer = compose_answer(response, usage, self.counter, model) if response else None
         composition = summarise(parts, tokens, usage)
-        billed, basis = _billed(usage, composition, answer, response)
+        billed, basis = _billed(usage, composition, answer)
         rates = self._rates(exchange, model, billed, response)
         prefix = prefix_of(exchange.id, exchange.started_at, request, parts, usage)
         cache = self._explain(lineage, prefix, usage, rates)
@@ -218,9 +218,7 @@ _COUNTS = (
 )  # fmt: skip
 
 
-def _billed(
-    usage: Usage | None, composition: Composition, answer: Answer | None, response: Response | None
-) -> tuple[Usage, Basis]:
+def _billed(usage: Usage | None, composition: Composition, answer: Answer | None) -> tuple[Usage, Basis]:
     """The usage to price: the provider's; or an estimate where it gave none, as in OpenAI streams not asked for it."""
     if usage is not None:
         return usage, Basis.PROVIDER

@@ -90,7 +90,7 @@ def _by_response(asked: Asked, index: ConversationIndex) -> Lineage | None:
         turn = before
     for follower in index.followers(turn.id):
         if asked.chain and follower.tip == asked.chain[-1] and follower.id != asked.id:
-            return _retry(asked, follower, index, "response_id", Certainty.EXACT, 1.0)
+            return _retry(follower, index, "response_id", Certainty.EXACT, 1.0)
     return _follow(asked, turn, index, "response_id", Certainty.EXACT, 1.0)
 
 
@@ -229,12 +229,10 @@ def _again(asked: Asked, turn: Turn, index: ConversationIndex) -> Lineage:
     method = "session_id" if same else "message_chain"
     if asked.purpose.is_side_call:
         return _beside(asked, turn, method, certainty, 1.0 if same else 0.9)
-    return _retry(asked, turn, index, method, certainty, 1.0 if same else 0.7 if turn.ok else 0.9)
+    return _retry(turn, index, method, certainty, 1.0 if same else 0.7 if turn.ok else 0.9)
 
 
-def _retry(
-    asked: Asked, turn: Turn, index: ConversationIndex, method: str, certainty: Certainty, confidence: float
-) -> Lineage:
+def _retry(turn: Turn, index: ConversationIndex, method: str, certainty: Certainty, confidence: float) -> Lineage:
     first = turn
     if turn.lineage.relation is Relation.RETRY and turn.lineage.parent:
         first = index.turn(turn.lineage.parent) or turn

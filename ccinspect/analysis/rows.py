@@ -72,7 +72,7 @@ class RowWriter:
     def call(self, ident: str, spoken: Spoken, sender: Sender, result: Result | None) -> int:
         """Write all rows of one call and return its number. Without a result only metadata is known."""
         values = _common(ident, spoken, sender)
-        values |= _analysed(result.analysis, spoken) if result else _unanalysed(spoken)
+        values |= _analysed(result.analysis) if result else _unanalysed(spoken)
         names = ", ".join(values)
         marks = ", ".join(f":{name}" for name in values)
         number = self._db.execute(f"INSERT INTO calls ({names}) VALUES ({marks})", values).lastrowid
@@ -192,7 +192,7 @@ def _common(ident: str, spoken: Spoken, sender: Sender) -> dict[str, Any]:
     }
 
 
-def _analysed(analysis: Analysis, spoken: Spoken) -> dict[str, Any]:
+def _analysed(analysis: Analysis) -> dict[str, Any]:
     lineage, composition, cost = analysis.lineage, analysis.composition, analysis.cost
     reported = bool(analysis.usage)
     counts: dict[str, int] = dict(analysis.usage)

@@ -23,14 +23,13 @@ class HelperFailed(Exception):
 class Helper:
     """A running helper program.
 
-    `before_exec` runs in the child just before the program starts, and returns descriptors that the program shall keep.
+    `before_exec` runs in the child just before the program starts; it is given the program's environment, to add to it,
+    and returns descriptors that the program shall keep.
     """
 
     def __init__(
         self,
         argv: Sequence[str],
-        keep: Sequence[int] = (),
-        environ: dict[str, str] | None = None,
         before_exec: Callable[[dict[str, str]], Sequence[int]] | None = None,
     ) -> None:
         self.name = os.path.basename(argv[0])
@@ -40,7 +39,7 @@ class Helper:
         self.pid = os.fork()
         if self.pid == 0:
             try:
-                self._become(argv, keep, dict(environ or {}), before_exec, parent)
+                self._become(argv, before_exec, parent)
             except BaseException as error:
                 os.write(report, str(error).encode()[:4000] or b"failed")
             finally:
@@ -51,8 +50,6 @@ class Helper:
     def _become(
         self,
         argv: Sequence[str],
-        keep: Sequence[int],
-        environ: dict[str, str],
         before_exec: Callable[[dict[str, str]], Sequence[int]] | None,
         parent: int,
     ) -> None:
@@ -64,9 +61,8 @@ class Helper:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(self._log, 1)
         os.dup2(self._log, 2)
-        environ.setdefault("PATH", _PATH)
-        kept = [*keep, *(before_exec(environ) if before_exec else ())]
-        for fd in kept:
+        environ = {"PATH": _PATH}
+        for fd in before_exec(environ) if before_exec else ():
             os.set_inheritable(fd, True)
         os.chdir("/")
         os.execvpe(argv[0], list(argv), environ)

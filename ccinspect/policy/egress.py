@@ -148,13 +148,11 @@ class Egress:
             return Verdict(True, "a rule allows it", f"allow {rule}")
         return Verdict(False, f"the name {host} is not looked up: no rule allows the host")
 
-    def decide_address(
-        self, address: str, port: int, names: Iterable[str] = (), facts: Facts | None = None, *, opaque: bool = False
-    ) -> Verdict:
+    def decide_address(self, address: str, port: int, names: Iterable[str] = (), facts: Facts | None = None) -> Verdict:
         """Whether a connection to an IP address may be opened, before anything was said over it.
 
         `names` are those for which this run was told the address by DNS: a rule that allows one of them allows the
-        connection, and what is then asked for over it is judged again. `opaque` as in `decide`: nothing will be seen.
+        connection, and what is then asked for over it is judged again.
         """
         if not self.active:
             return _FREE
@@ -162,13 +160,13 @@ class Egress:
         if host is None:
             return Verdict(False, f"{_shown(address)} is no address")
         asked = _Asked(host, port, (None,), None)
-        judged = self._judge(asked, facts, opaque)
+        judged = self._judge(asked, facts, opaque=False)
         if judged.allowed or judged.rule is not None:
             return judged
         for name in names:
             normal = hosts.normal_host(name)
             if normal is not None:
-                by_name = self._judge(replace(asked, host=normal), facts, opaque)
+                by_name = self._judge(replace(asked, host=normal), facts, opaque=False)
                 if by_name.allowed:
                     return by_name
         return judged

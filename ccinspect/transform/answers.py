@@ -21,11 +21,10 @@ class Answer(NamedTuple):
     body: bytes
 
 
-def denied(dialect: str | None, status: int, message: str, retry_after: float | None = None) -> Answer:
-    """We refuse: by a rule, a policy, a budget. SDKs are told not to try again, unless there is a time to wait."""
-    answer = failed(dialect, error_kind(status), message, retry_after, status)
-    if retry_after is None:
-        answer.headers.set("x-should-retry", "false")
+def denied(dialect: str | None, status: int, message: str) -> Answer:
+    """We refuse: by a rule, a policy, a budget. SDKs are told not to try again."""
+    answer = failed(dialect, error_kind(status), message, status=status)
+    answer.headers.set("x-should-retry", "false")
     return answer
 
 

@@ -83,7 +83,7 @@ def _body(request: Request, notes: Notes) -> JsonObject:
     choice = choice_among(request, notes)
     if choice is not None:
         body["tool_choice"] = _tool_choice(choice, notes)
-    body |= _parameters(request, notes, body.get("max_tokens"))
+    body |= _parameters(request, notes)
     return body | notes.extra(request) if notes.home else without_conflicts(body | notes.extra(request), notes)
 
 
@@ -97,7 +97,7 @@ def _max_tokens(request: Request, notes: Notes) -> int:
     return wanted if budget is None or wanted > budget else budget + DEFAULT_MAX_TOKENS
 
 
-def _parameters(request: Request, notes: Notes, max_tokens: int | None) -> JsonObject:
+def _parameters(request: Request, notes: Notes) -> JsonObject:
     sampling = request.sampling
     temperature = sampling.temperature
     if temperature is not None and temperature > 1 and not notes.home:
@@ -243,7 +243,7 @@ def _encode_block(block: Block, notes: Notes, as_request: bool) -> JsonObject | 
     if isinstance(block, ToolCall):
         return _call(block, notes)
     if isinstance(block, ToolResult):
-        return _result(block, notes, as_request)
+        return _result(block, notes)
     if isinstance(block, Refusal):
         notes.note("info", "refusal_as_text", "a refusal is told as text", block.path)
         return {"type": "text", "text": block.text}
@@ -341,7 +341,7 @@ def _call(block: ToolCall, notes: Notes) -> JsonObject | None:
     return out
 
 
-def _result(block: ToolResult, notes: Notes, as_request: bool) -> JsonObject | None:
+def _result(block: ToolResult, notes: Notes) -> JsonObject | None:
     if block.executor == "provider" and not notes.home:
         notes.lost("server_tool_dropped", f"a result that {notes.source}'s provider made by itself", block.path)
         return None

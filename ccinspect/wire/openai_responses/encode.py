@@ -273,7 +273,7 @@ def _item(block: Block, notes: Notes, as_request: bool, position: int) -> JsonOb
     if isinstance(block, Thinking):
         return _reasoning_item(block, notes, as_request, position)
     if isinstance(block, ToolCall) and (block.executor == "client" or notes.home):
-        return _call_item(block, notes, as_request, position)
+        return _call_item(block, as_request, position)
     if isinstance(block, Unknown) and block.dialect == DIALECT and isinstance(block.raw, dict):
         return block.raw
     if isinstance(block, ToolResult) and notes.home:
@@ -337,7 +337,7 @@ def reasoning_item(block: Thinking, notes: Notes, position: int) -> JsonObject:
     return out
 
 
-def _call_item(block: ToolCall, notes: Notes, as_request: bool, position: int) -> JsonObject:
+def _call_item(block: ToolCall, as_request: bool, position: int) -> JsonObject:
     if block.kind not in ("function", "custom") and isinstance(block.raw, dict):
         return block.raw
     kind, name = ("custom_tool_call", "input") if block.kind == "custom" else ("function_call", "arguments")
