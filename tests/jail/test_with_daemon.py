@@ -44,7 +44,12 @@ def test_a_client_that_never_heard_of_us_is_recorded_with_its_run(start: StartDa
     assert flow["request"]["pretty_host"] == "api.anthropic.com"
     assert flow["source"] == "wireguard"
     assert flow["run"]
-    assert {found["run"] for found in daemon.flows() if found["type"] == "dns"} == {flow["run"]}
+    lookups = [found for found in daemon.flows() if found["type"] == "dns"]
+    assert {lookup["run"] for lookup in lookups} == {flow["run"]}
+    [asked] = [one for one in lookups if one["request"]["question"]["type"] == "A"]
+    assert asked["request"]["question"]["name"] == "api.anthropic.com"
+    assert (asked["state"], asked["response"]["response_code"]) == ("complete", "NOERROR")
+    assert [answer["type"] for answer in asked["response"]["answers"]] == ["A"]
 
 
 def test_jails_side_by_side_are_told_apart(start: StartDaemon) -> None:
