@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from tests.cli.conftest import Place
 from tests.cli.pseudo_terminal import Terminal
 from tests.conftest import StartDaemon
 from tests.support.daemon import Daemon, settings_for
+
+OddStart = tuple[Daemon, subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
@@ -67,40 +70,50 @@ def test_exit_bits(proxy: bool, web: bool, mcp: bool | None, asked: tuple[str, .
     assert exit_bits(status, **{name: name in asked for name in ("proxy", "inspect", "mcp")}) == bits
 
 
-def test_start_says_what_listens_and_lets_go_of_its_pipes(stopped: Daemon) -> None:
-    # subprocess.run returns at end of file: a daemon that kept our stdout or stderr would hold it up.
-    started = stopped.run("start", "--detach", check=True, timeout=20)
-    ports = stopped.json("status", "--json")["inspector"]["ports"]
-    assert f"http://127.0.0.1:{ports['reverse']}" in started.stdout
-    assert "/?token=" in started.stdout
+@pytest.fixture(scope="module")
+def odd_start(shared_provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OddStart]:
+    """A daemon started inside of a run, and where a file of the user's is named as a module; and what that said."""
+    directory = tmp_path_factory.mktemp("odd")
+    (directory / "json.py").write_text("raise SystemExit('taken over')")
+    daemon = Daemon(directory / "instance", settings_for(shared_provider, directory))
+    own = {"CCINSPECT_RUN_ID": "x", "CCINSPECT_PROJECT": "y", "CCINSPECT_TAGS": "a=b"}
+    try:
+        # It returns at end of file: a daemon that kept our stdout or stderr would hold it up.
+        yield daemon, daemon.run("start", "--detach", cwd=directory, env=own, timeout=20)
+    finally:
+        daemon.run("stop", check=True)
 
 
-def test_the_daemon_has_a_session_and_a_directory_of_its_own(stopped: Daemon, tmp_path: Path) -> None:
-    gone = tmp_path / "gone"
-    gone.mkdir()
-    stopped.run("start", "--detach", check=True, cwd=gone)
-    pid = stopped.json("status", "--json")["pid"]
+def test_start_says_what_listens_and_lets_go_of_its_pipes(odd_start: OddStart) -> None:
+    daemon, said = odd_start
+    ports = daemon.json("status", "--json")["inspector"]["ports"]
+    assert f"http://127.0.0.1:{ports['reverse']}" in said.stdout
+    assert "/?token=" in said.stdout
+
+
+def test_the_daemon_has_a_session_and_a_directory_of_its_own(odd_start: OddStart) -> None:
+    daemon, _ = odd_start
+    pid = daemon.json("status", "--json")["pid"]
     assert os.getsid(pid) == pid
     assert os.readlink(f"/proc/{pid}/cwd") == "/"
     assert [os.readlink(f"/proc/{pid}/fd/{number}") for number in (0, 1, 2)] == [
-        "/dev/null", str(stopped.paths.log_file), str(stopped.paths.log_file),
+        "/dev/null", str(daemon.paths.log_file), str(daemon.paths.log_file),
     ]  # fmt: skip
 
 
-def test_a_run_does_not_leak_its_tags_into_the_daemon(stopped: Daemon) -> None:
-    own = {"CCINSPECT_RUN_ID": "x", "CCINSPECT_PROJECT": "y", "CCINSPECT_TAGS": "a=b"}
-    stopped.run("start", "--detach", check=True, env=own)
-    pid = stopped.json("status", "--json")["pid"]
+def test_a_run_does_not_leak_its_tags_into_the_daemon(odd_start: OddStart) -> None:
+    daemon, _ = odd_start
+    pid = daemon.json("status", "--json")["pid"]
     environ = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     assert [
         entry for entry in environ if entry.startswith((b"CCINSPECT_RUN", b"CCINSPECT_PRO", b"CCINSPECT_TAGS"))
     ] == []
 
 
-def test_a_file_of_the_user_does_not_stand_in_for_a_module(stopped: Daemon, tmp_path: Path) -> None:
-    (tmp_path / "json.py").write_text("raise SystemExit('taken over')")
-    stopped.run("start", "--detach", check=True, cwd=tmp_path)
-    assert stopped.run("status", cwd=tmp_path).returncode == 0
+def test_a_file_of_the_user_does_not_stand_in_for_a_module(odd_start: OddStart) -> None:
+    daemon, said = odd_start
+    assert said.returncode == 0, said.stderr
+    assert daemon.run("status", cwd=daemon.paths.config_dir.parent).returncode == 0
 
 
 def test_a_daemon_that_dies_without_a_word_is_reported_with_its_last_ones(stopped: Daemon, tmp_path: Path) -> None:
@@ -208,8 +221,11 @@ def test_a_daemon_that_hangs(start_daemon: StartDaemon) -> None:
     daemon = start_daemon()
     os.kill(daemon.pid, signal.SIGSTOP)
     try:
-        status = daemon.run("status", timeout=30)
-        stopped = daemon.run("stop", timeout=50)
+        # Each waits for an answer as long as it does: both at once.
+        with ThreadPoolExecutor() as threads:
+            asked = threads.submit(daemon.run, "status", timeout=30)
+            told = threads.submit(daemon.run, "stop", timeout=50)
+            status, stopped = asked.result(), told.result()
     finally:
         os.kill(daemon.pid, signal.SIGCONT)
     assert status.returncode == 3
