@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import uuid
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from ccinspect.paths import Paths, resolve_paths
 from ccinspect.store.options import StoreOptions
 from ccinspect.store.recorder import Recorder
+from tests.cli.many_commands import argv_of, parts_of
 from tests.support.daemon import clean_environment
 
 START = 1_760_000_000.0
@@ -56,15 +58,43 @@ class Place:
         assert done.returncode == 0, done.stderr.decode()
         return done.stdout.decode().splitlines()
 
+    def each(self, commands: Sequence[Sequence[str]]) -> list[str]:
+        """What each of some commands printed to a pipe, when all is well; one process runs them."""
+        program = argv_of(self.paths.config_dir, commands)
+        done = subprocess.run(program, input=b"", capture_output=True, timeout=60, env=clean_environment())
+        assert done.returncode == 0, done.stderr.decode()
+        return parts_of(done.stdout.decode())
+
     def json(self, *words: str) -> Any:
         done = self.run(*words, "--json")
         assert done.returncode == 0, done.stderr.decode()
         return json.loads(done.stdout)
 
 
+Stored = Callable[..., Place]
+
+
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
     return Place(tmp_path / "instance")
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Stored:
+    """A function that gives a place with these messages in its store, for tests that only read.
+
+    A module's tests with the same messages get the same place: to analyse a store takes longer than to ask it.
+    """
+    made: dict[str, Place] = {}
+
+    def store(*messages: dict[str, Any]) -> Place:
+        key = repr(messages)
+        if key not in made:
+            made[key] = Place(tmp_path_factory.mktemp("stored") / "instance")
+            made[key].record(*messages)
+        return made[key]
+
+    return store
 
 
 def http_flow(number: int = 0, /, **changes: Any) -> dict[str, Any]:

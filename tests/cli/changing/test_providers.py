@@ -7,7 +7,7 @@ import json
 from tests.cli.conftest import Place, flow_id, http_flow
 from tests.cli.flows.test_flows import EVIL, assert_harmless
 from tests.cli.model_calls import JSON, two_turns
-from tests.cli.understanding.test_context import on_terminal
+from tests.cli.screens import on_terminal
 
 ACME = """
 providers:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.cli.conftest import Place, flow_id, http_flow
 from tests.cli.model_calls import anthropic_call, user
-from tests.cli.understanding.test_context import on_terminal
+from tests.cli.screens import on_terminal
 
 HEADERS = [
     [b"Content-Type", b"application/json"],

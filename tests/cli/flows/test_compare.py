@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import Place, flow_id, http_flow
+from tests.cli.conftest import Place, Stored, flow_id, http_flow
 from tests.cli.flows.test_flows import EVIL, assert_harmless
 from tests.cli.pseudo_terminal import Terminal
 from tests.support.daemon import clean_environment
@@ -66,8 +66,8 @@ def compared(place: Place, *words: str) -> str:
     return "\n".join(place.lines("flows", "compare", *words))
 
 
-def test_the_newest_changed_flow_is_compared(place: Place) -> None:
-    place.record(http_flow(0), changed_flow(1), changed_flow(2), http_flow(3))
+def test_the_newest_changed_flow_is_compared(stored: Stored) -> None:
+    place = stored(http_flow(0), changed_flow(1), changed_flow(2), http_flow(3))
     said = compared(place)
     assert said.startswith(flow_id(2)[:8])
     assert '~ .model  "claude-sonnet-4-5" → "gpt-5"' in said
@@ -83,8 +83,8 @@ def test_the_newest_changed_flow_is_compared(place: Place) -> None:
     assert "the same, written differently" in answer
 
 
-def test_what_ran_is_told(place: Place) -> None:
-    place.record(changed_flow(1))
+def test_what_ran_is_told(stored: Stored) -> None:
+    place = stored(changed_flow(1))
     ran = compared(place).split("what ran\n")[1].splitlines()
     assert ran == [
         "  hook     verbose_mode (outbound) ran 0.21ms changed anthropic-beta",
@@ -98,15 +98,15 @@ def test_what_ran_is_told(place: Place) -> None:
     assert "route    rule 2" in "\n".join(place.lines("flows", "show", flow_id(1), "--http"))
 
 
-def test_changed_flows_can_be_listed(place: Place) -> None:
-    place.record(http_flow(0), changed_flow(1), http_flow(2, parent=flow_id(0)))
+def test_changed_flows_can_be_listed(stored: Stored) -> None:
+    place = stored(http_flow(0), changed_flow(1), http_flow(2, parent=flow_id(0)))
     assert [record["id"] for record in place.json("flows", "list", "--changed")] == [flow_id(1)]
     assert f"  parent   {flow_id(0)}" in place.lines("flows", "show", flow_id(2), "--http")
     assert f"  replay of {flow_id(0)}" in place.lines("flows", "compare", flow_id(2))
 
 
-def test_several_flows_as_json(place: Place) -> None:
-    place.record(http_flow(0, request_body=b"{}"), changed_flow(1))
+def test_several_flows_as_json(stored: Stored) -> None:
+    place = stored(http_flow(0, request_body=b"{}"), changed_flow(1))
     plain, changed = place.json("flows", "compare", flow_id(0)[:8], flow_id(1))
     assert plain["request"] == {"start": {}, "headers": [], "body": {"state": "same"}}
     assert plain["response"]["body"] == {"state": "same"}
@@ -131,25 +131,25 @@ def test_several_flows_as_json(place: Place) -> None:
         (b"[" * 100_000, b"[" * 99_999, "text"),
     ],
 )
-def test_bodies_of_all_kinds(place: Place, asked: bytes, forwarded: bytes, state: str) -> None:
-    place.record(changed_flow(1, client_request_body=asked, request_body=forwarded))
+def test_bodies_of_all_kinds(stored: Stored, asked: bytes, forwarded: bytes, state: str) -> None:
+    place = stored(changed_flow(1, client_request_body=asked, request_body=forwarded))
     (found,) = place.json("flows", "compare", flow_id(1))
     assert found["request"]["body"]["state"] == state
     assert place.run("flows", "compare", flow_id(1)).returncode == 0
 
 
-def test_encodings_are_undone_before_bodies_are_compared(place: Place) -> None:
+def test_encodings_are_undone_before_bodies_are_compared(stored: Stored) -> None:
     client = http_flow(1)["flow"]["request"]
     client["headers"] = [*client["headers"], [b"Content-Encoding", b"gzip"]]
     zipped = gzip.compress(json.dumps(FORWARDED).encode())
-    place.record(changed_flow(1, client_request=client, client_request_body=zipped))
+    place = stored(changed_flow(1, client_request=client, client_request_body=zipped))
     (found,) = place.json("flows", "compare")
     assert found["request"]["body"] == {"state": "same"}
     assert {"name": "content-encoding", "old": "gzip", "new": None} in found["request"]["headers"]
 
 
-def test_nothing_changed_is_said(place: Place) -> None:
-    place.record(http_flow(1))
+def test_nothing_changed_is_said(stored: Stored) -> None:
+    place = stored(http_flow(1))
     done = place.run("flows", "compare")
     assert (done.returncode, done.stdout) == (1, b"")
     assert b"no flow in the store was changed" in done.stderr
@@ -157,8 +157,8 @@ def test_nothing_changed_is_said(place: Place) -> None:
     assert place.run("flows", "compare", "nope").returncode == 1
 
 
-def test_flows_without_an_answer_and_without_http_can_be_compared(place: Place) -> None:
-    place.record(
+def test_flows_without_an_answer_and_without_http_can_be_compared(stored: Stored) -> None:
+    place = stored(
         changed_flow(1, response=None, client_response=None, response_body=None, client_response_body=None),
         http_flow(2, type="dns", response=None),
         http_flow(3, request=None, response=None, state="error"),
@@ -183,9 +183,9 @@ def test_hostile_flows_do_nothing_to_a_terminal(place: Place, changes: dict[str,
         assert_harmless(said)
 
 
-def test_a_terminal_gets_lines_that_fit(place: Place) -> None:
+def test_a_terminal_gets_lines_that_fit(stored: Stored) -> None:
     long = {"model": "x" * 500, "added": ["y" * 500], "text": "z\n" * 300}
-    place.record(changed_flow(1, request_body=json.dumps(long).encode()))
+    place = stored(changed_flow(1, request_body=json.dumps(long).encode()))
     with Terminal(place.argv("flows", "compare"), clean_environment(), columns=60) as terminal:
         status, said = terminal.finish()
     assert status == 0, said
@@ -199,9 +199,9 @@ def turn(number: int, *texts: str, **changes: Any) -> dict[str, Any]:
     return http_flow(number, request_body=json.dumps({"messages": messages, "model": "m"}).encode(), **changes)
 
 
-def test_diff_slides_over_the_requests(place: Place) -> None:
+def test_diff_slides_over_the_requests(stored: Stored) -> None:
     lookup = http_flow(9, type="dns")
-    place.record(turn(1, "a"), lookup, turn(2, "a", "b"), turn(3, "a", "b", "c"))
+    place = stored(turn(1, "a"), lookup, turn(2, "a", "b"), turn(3, "a", "b", "c"))
     said = "\n".join(place.lines("flows", "diff"))
     titles = re.findall(r"^(---|\+\+\+) (\w{8})", said, re.MULTILINE)
     short = [flow_id(number)[:8] for number in (1, 2, 3)]
@@ -227,15 +227,15 @@ def test_diff_is_understood_by_patch(place: Place) -> None:
 
 
 @pytest.mark.parametrize("words", [[], ["--limit", "1"], ["--host", "nowhere.example"]])
-def test_diff_of_fewer_than_two_is_an_error(place: Place, words: list[str]) -> None:
-    place.record(turn(1, "a"), *([turn(2, "b")] if words else []))
+def test_diff_of_fewer_than_two_is_an_error(stored: Stored, words: list[str]) -> None:
+    place = stored(turn(1, "a"), *([turn(2, "b")] if words else []))
     done = place.run("flows", "diff", *words)
     assert (done.returncode, done.stdout) == (1, b"")
     assert b"two requests are needed" in done.stderr
 
 
-def test_diff_takes_filters_and_the_clients_side(place: Place) -> None:
-    place.record(changed_flow(1), changed_flow(2, client_request_body=json.dumps({**ASKED, "top_k": 1}).encode()))
+def test_diff_takes_filters_and_the_clients_side(stored: Stored) -> None:
+    place = stored(changed_flow(1), changed_flow(2, client_request_body=json.dumps({**ASKED, "top_k": 1}).encode()))
     assert "(the same)" in place.lines("flows", "diff")
     assert '+  "top_k": 1' in "\n".join(place.lines("flows", "diff", "--client"))
     assert place.run("flows", "diff", "--jq", ".[-1:]").returncode == 1

@@ -19,7 +19,7 @@ from ccinspect.demo.http1 import Received
 from ccinspect.demo.provider import Provider
 from ccinspect.errors import CcinspectError
 from ccinspect.replay.sendable import Sendable, sendable
-from tests.cli.conftest import Place, flow_id, http_flow
+from tests.cli.conftest import Stored, flow_id, http_flow
 from tests.support.daemon import clean_environment
 
 LANGUAGES = sorted(WRITERS)
@@ -78,10 +78,10 @@ def sent(provider: Provider, done: subprocess.CompletedProcess[bytes]) -> Receiv
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_what_is_exported_sends_the_same_request(
-    place: Place, provider: Provider, tmp_path: Path, language: str
+    stored: Stored, provider: Provider, tmp_path: Path, language: str
 ) -> None:
     provider.answer_with(json_answer(200, {"said": "hello"}))
-    place.record(http_flow(1, request=request(provider), request_body=BODY.encode()))
+    place = stored(http_flow(1, request=request(provider), request_body=BODY.encode()))
     exported = place.run("flows", "export", flow_id(1)[:8], "--as", language)
     assert exported.returncode == 0, exported.stderr
     code = exported.stdout.decode()
@@ -103,9 +103,9 @@ def test_what_is_exported_sends_the_same_request(
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_variable_that_is_not_set_is_named_and_nothing_is_sent(
-    place: Place, provider: Provider, tmp_path: Path, language: str
+    stored: Stored, provider: Provider, tmp_path: Path, language: str
 ) -> None:
-    place.record(http_flow(1, request=request(provider), request_body=b"{}"))
+    place = stored(http_flow(1, request=request(provider), request_body=b"{}"))
     code = place.run("flows", "export", flow_id(1), "--as", language).stdout.decode()
     done = run(language, code, tmp_path)
     assert done.returncode != 0
@@ -138,9 +138,9 @@ def test_any_body_arrives_byte_for_byte(provider: Provider, tmp_path: Path, lang
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_a_body_in_a_file(place: Place, provider: Provider, tmp_path: Path, language: str) -> None:
+def test_a_body_in_a_file(stored: Stored, provider: Provider, tmp_path: Path, language: str) -> None:
     body = b"\x00\xff" * 1_000
-    place.record(http_flow(1, request=request(provider), request_body=body))
+    place = stored(http_flow(1, request=request(provider), request_body=body))
     file = tmp_path / "the body's file"
     code = place.run("flows", "export", flow_id(1), "--as", language, "--body-file", str(file)).stdout.decode()
     assert file.read_bytes() == body
@@ -172,7 +172,7 @@ def test_requests_without_a_body(provider: Provider, tmp_path: Path, language: s
     assert arrived.body == b""
 
 
-def test_secrets_in_urls_and_cookies_get_variables_of_their_own(place: Place) -> None:
+def test_secrets_in_urls_and_cookies_get_variables_of_their_own(stored: Stored) -> None:
     asked = {
         "host": "generativelanguage.googleapis.com",
         "pretty_host": "generativelanguage.googleapis.com",
@@ -183,7 +183,7 @@ def test_secrets_in_urls_and_cookies_get_variables_of_their_own(place: Place) ->
             [b"Authorization", b"Bearer something-else-entirely-123"],
         ],
     }
-    place.record(http_flow(1, request=asked, request_body=b"{}"))
+    place = stored(http_flow(1, request=asked, request_body=b"{}"))
     done = place.run("flows", "export", flow_id(1))
     code = done.stdout.decode()
     assert "?key='\"${GEMINI_API_KEY:?}\"'&alt=sse'" in code
@@ -200,9 +200,9 @@ def test_secrets_that_were_kept_are_not_exported(provider: Provider) -> None:
     assert KEY not in "".join(writer(made, None) for writer in WRITERS.values())
 
 
-def test_the_clients_own_request_can_be_exported(place: Place) -> None:
+def test_the_clients_own_request_can_be_exported(stored: Stored) -> None:
     client = http_flow(1, request={"path": "/v1/own", "headers": []})["flow"]["request"]
-    place.record(http_flow(1, client_request=client, request_body=b"{}", client_request_body=b'{"own": 1}'))
+    place = stored(http_flow(1, client_request=client, request_body=b"{}", client_request_body=b'{"own": 1}'))
     code = place.run("flows", "export", flow_id(1), "--client").stdout.decode()
     assert "/v1/own" in code
     assert '{"own": 1}' in code
@@ -218,8 +218,8 @@ def test_the_clients_own_request_can_be_exported(place: Place) -> None:
         ({"request_body": {"lost": True, "size": 5}}, "not kept"),
     ],
 )
-def test_what_cannot_be_exported_is_said(place: Place, changes: dict[str, Any], said: str) -> None:
-    place.record(http_flow(1, **changes))
+def test_what_cannot_be_exported_is_said(stored: Stored, changes: dict[str, Any], said: str) -> None:
+    place = stored(http_flow(1, **changes))
     done = place.run("flows", "export", flow_id(1))
     assert (done.returncode, done.stdout) == (1, b"")
     assert said in done.stderr.decode()

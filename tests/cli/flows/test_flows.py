@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import Place, flow_id, http_flow
+from tests.cli.conftest import Place, Stored, flow_id, http_flow
 from tests.cli.pseudo_terminal import Terminal
+from tests.cli.screens import each_on_terminal
 from tests.support.daemon import clean_environment
 
 EVIL = "/\x1b[2J\x1b]0;owned\x07\x9b31m\r\n\u202e"
@@ -27,23 +28,23 @@ def assert_harmless(said: str) -> None:
     assert strange == []
 
 
-def test_a_pipe_gets_whole_lines_of_tab_separated_values(place: Place) -> None:
-    place.record(http_flow(1), http_flow(2, request={"path": "/" + "x" * 300}))
+def test_a_pipe_gets_whole_lines_of_tab_separated_values(stored: Stored) -> None:
+    place = stored(http_flow(1), http_flow(2, request={"path": "/" + "x" * 300}))
     first, second = (line.split("\t") for line in place.lines("flows", "list"))
     where = ["POST", "200", "api.anthropic.com", "/v1/messages/1"]
     assert first[:9] == [flow_id(1)[:8], *where, "claude-code", "", "", "json"]
     assert second[4] == "/" + "x" * 300
 
 
-def test_json_is_the_records_newest_last(place: Place) -> None:
-    place.record(*(http_flow(number) for number in range(5)))
+def test_json_is_the_records_newest_last(stored: Stored) -> None:
+    place = stored(*(http_flow(number) for number in range(5)))
     records = place.json("flows", "list")
     assert [record["id"] for record in records] == [flow_id(number) for number in range(5)]
     assert place.json("flows", "list", "--limit", "2") == records[-2:]
 
 
-def test_filters_get_the_whole_array(place: Place) -> None:
-    place.record(*(http_flow(number, response={"status_code": 200 + number}) for number in range(4)))
+def test_filters_get_the_whole_array(stored: Stored) -> None:
+    place = stored(*(http_flow(number, response={"status_code": 200 + number}) for number in range(4)))
     assert [r["id"] for r in place.json("flows", "list", "--jq", ".[-1:]")] == [flow_id(3)]
     filters = ["--jq", "map(select(.response.status_code >= 201))", "--jq", "map(.response.status_code)"]
     assert place.json("flows", "list", *filters) == [201, 202, 203]
@@ -55,8 +56,8 @@ def test_filters_get_the_whole_array(place: Place) -> None:
     ("jq", "said"),
     [("map(.[-1])", ".[-1:]"), ("length", "array"), ("map(", "does not compile"), (".[]", "more than one result")],
 )
-def test_a_wrong_filter_is_explained(place: Place, jq: str, said: str) -> None:
-    place.record(http_flow(1), http_flow(2))
+def test_a_wrong_filter_is_explained(stored: Stored, jq: str, said: str) -> None:
+    place = stored(http_flow(1), http_flow(2))
     done = place.run("flows", "list", "--jq", jq)
     assert (done.returncode, done.stdout) == (1, b"")
     assert said in done.stderr.decode()
@@ -87,8 +88,8 @@ def test_default_filters_come_first(place: Place) -> None:
         (["--status", "4xx,5xx", "--host", "*anthropic*"], [1]),
     ],
 )
-def test_selections(place: Place, words: list[str], numbers: list[int]) -> None:
-    place.record(
+def test_selections(stored: Stored, words: list[str], numbers: list[int]) -> None:
+    place = stored(
         http_flow(0, request={"method": "GET"}),
         http_flow(1, response={"status_code": 404}),
         http_flow(
@@ -101,8 +102,8 @@ def test_selections(place: Place, words: list[str], numbers: list[int]) -> None:
 @pytest.mark.parametrize(
     "words", [["--since", "yestermorning"], ["--status", "boom"], ["--type", "carrier-pigeon"], ["--run", "nope"]]
 )
-def test_a_wrong_selection_is_explained(place: Place, words: list[str]) -> None:
-    place.record(http_flow(1))
+def test_a_wrong_selection_is_explained(stored: Stored, words: list[str]) -> None:
+    place = stored(http_flow(1))
     done = place.run("flows", "list", *words)
     assert (done.returncode, done.stdout) == (2, b"")
     assert done.stderr.decode().startswith("ccinspect: ")
@@ -121,8 +122,8 @@ def test_no_store_and_nothing_found_are_no_errors(place: Place) -> None:
 
 
 @pytest.mark.parametrize("columns", [20, 40, 80, 200])
-def test_a_table_fits_its_terminal(place: Place, columns: int) -> None:
-    place.record(http_flow(1, request={"path": "/" + "漢字" * 100}), http_flow(2, response={"status_code": 500}))
+def test_a_table_fits_its_terminal(stored: Stored, columns: int) -> None:
+    place = stored(http_flow(1, request={"path": "/" + "漢字" * 100}), http_flow(2, response={"status_code": 500}))
     with Terminal(place.argv("flows", "list"), clean_environment() | {"NO_COLOR": "1"}, columns) as terminal:
         status, said = terminal.finish()
     assert status == 0
@@ -131,8 +132,8 @@ def test_a_table_fits_its_terminal(place: Place, columns: int) -> None:
         assert sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in line) <= columns
 
 
-def test_colours_only_on_a_terminal_that_wants_them(place: Place) -> None:
-    place.record(http_flow(1, response={"status_code": 500}))
+def test_colours_only_on_a_terminal_that_wants_them(stored: Stored) -> None:
+    place = stored(http_flow(1, response={"status_code": 500}))
     for environ, coloured in [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)]:
         with Terminal(place.argv("flows", "list"), clean_environment() | environ) as terminal:
             status, said = terminal.finish()
@@ -141,9 +142,9 @@ def test_colours_only_on_a_terminal_that_wants_them(place: Place) -> None:
     assert b"\x1b" not in place.run("flows", "list").stdout
 
 
-def test_what_was_captured_cannot_talk_to_the_terminal(place: Place) -> None:
+def test_what_was_captured_cannot_talk_to_the_terminal(stored: Stored) -> None:
     headers = [[EVIL.encode(), EVIL.encode()], [b"user-agent", EVIL.encode()], [b"content-type", b"text/plain"]]
-    place.record(
+    place = stored(
         http_flow(
             1,
             request={"path": EVIL, "method": EVIL, "pretty_host": EVIL, "host": EVIL, "headers": headers},
@@ -154,16 +155,16 @@ def test_what_was_captured_cannot_talk_to_the_terminal(place: Place) -> None:
             response_body=EVIL.encode() + b"\xff\xfe",
         )
     )
-    for words in (["list"], ["list", "--json"], ["show", flow_id(1)], ["show", flow_id(1), "--json"]):
-        with Terminal(place.argv("flows", *words), clean_environment()) as terminal:
-            status, said = terminal.finish()
-        assert status == 0
+    words = (["list"], ["list", "--json"], ["show", flow_id(1)], ["show", flow_id(1), "--json"])
+    commands = [["flows", *each] for each in words]
+    for said in each_on_terminal(place, commands).values():
         assert_harmless(said)
-        assert_harmless(place.run("flows", *words).stdout.decode().replace("\t", ""))
+    for piped in place.each(commands):
+        assert_harmless(piped.replace("\t", ""))
 
 
-def test_exact_bytes_are_kept_from_a_terminal_that_would_obey_them(place: Place) -> None:
-    place.record(http_flow(1, response_body=b"\x1b[2J", request_body=b"plain\r\n\ttext"))
+def test_exact_bytes_are_kept_from_a_terminal_that_would_obey_them(stored: Stored) -> None:
+    place = stored(http_flow(1, response_body=b"\x1b[2J", request_body=b"plain\r\n\ttext"))
     with Terminal(place.argv("flows", "show", flow_id(1), "--raw", "--response"), clean_environment()) as terminal:
         status, said = terminal.finish()
     assert status == 1
@@ -173,8 +174,8 @@ def test_exact_bytes_are_kept_from_a_terminal_that_would_obey_them(place: Place)
         assert terminal.finish()[0] == 0
 
 
-def test_head_gets_its_lines_and_no_complaint(place: Place) -> None:
-    place.record(*(http_flow(number, request={"path": "/" + "x" * 2000}) for number in range(200)))
+def test_head_gets_its_lines_and_no_complaint(stored: Stored) -> None:
+    place = stored(*(http_flow(number, request={"path": "/" + "x" * 2000}) for number in range(200)))
     with subprocess.Popen(
         place.argv("flows", "list"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=clean_environment()
     ) as listing:
@@ -189,9 +190,9 @@ def test_head_gets_its_lines_and_no_complaint(place: Place) -> None:
 BODY = json.dumps({"model": "m", "text": "grüße 漢字"}, ensure_ascii=False).encode()
 
 
-def test_show_is_decoded_and_pretty(place: Place) -> None:
+def test_show_is_decoded_and_pretty(stored: Stored) -> None:
     encoded = [[b"Content-Type", b"application/json"], [b"Content-Encoding", b"gzip"]]
-    place.record(
+    place = stored(
         http_flow(1, request={"headers": encoded}, request_body=gzip.compress(BODY), response_body=b'{"ok":true}'),
     )
     said = "\n".join(place.lines("flows", "show", flow_id(1)[:6]))
@@ -203,8 +204,8 @@ def test_show_is_decoded_and_pretty(place: Place) -> None:
     assert "took 1.5s, first byte after 250ms" in said
 
 
-def test_show_one_side(place: Place) -> None:
-    place.record(http_flow(1, request_body=b'"asked"', response_body=b'"answered"'))
+def test_show_one_side(stored: Stored) -> None:
+    place = stored(http_flow(1, request_body=b'"asked"', response_body=b'"answered"'))
     asked = "\n".join(place.lines("flows", "show", flow_id(1), "--request"))
     assert "asked" in asked
     assert "answered" not in asked
@@ -213,9 +214,9 @@ def test_show_one_side(place: Place) -> None:
     assert "asked" not in answered
 
 
-def test_both_sides_of_what_was_changed_on_the_way(place: Place) -> None:
+def test_both_sides_of_what_was_changed_on_the_way(stored: Stored) -> None:
     client = http_flow(1)["flow"]["request"] | {"path": "/r/abc/anthropic/v1/messages"}
-    place.record(http_flow(1, client_request=client, client_request_body=b'"before"', request_body=b'"after"'))
+    place = stored(http_flow(1, client_request=client, client_request_body=b'"before"', request_body=b'"after"'))
     said = "\n".join(place.lines("flows", "show", flow_id(1)))
     assert said.index("as the client sent it") < said.index("/r/abc/anthropic") < said.index('"before"')
     assert said.index('"before"') < said.index("as forwarded") < said.index('"after"')
@@ -224,8 +225,8 @@ def test_both_sides_of_what_was_changed_on_the_way(place: Place) -> None:
 @pytest.mark.parametrize(
     "body", [bytes(range(256)) * 5, b"", b"\r\n", gzip.compress(b"x" * 1000, mtime=0), b"\xff" * 100]
 )
-def test_raw_bytes_are_exact(place: Place, body: bytes) -> None:
-    place.record(http_flow(1, request_body=body, response_body=body[::-1]))
+def test_raw_bytes_are_exact(stored: Stored, body: bytes) -> None:
+    place = stored(http_flow(1, request_body=body, response_body=body[::-1]))
     assert place.run("flows", "show", flow_id(1), "--raw", "--request").stdout == body
     assert place.run("flows", "show", flow_id(1), "--raw", "--response").stdout == body[::-1]
     both = place.run("flows", "show", flow_id(1), "--raw").stdout
@@ -233,12 +234,12 @@ def test_raw_bytes_are_exact(place: Place, body: bytes) -> None:
     assert b"\r\n\r\n" + body + b"\r\nHTTP/1.1 200 OK\r\n" in both
 
 
-def test_a_flow_by_the_beginning_of_its_id(place: Place) -> None:
+def test_a_flow_by_the_beginning_of_its_id(stored: Stored) -> None:
     twins = [
         http_flow(1, id="abcd1111-0000-0000-0000-000000000000"),
         http_flow(2, id="abcd2222-0000-0000-0000-000000000000"),
     ]
-    place.record(*twins)
+    place = stored(*twins)
     assert place.json("flows", "show", "ABCD1")["id"] == twins[0]["flow"]["id"]
     ambiguous = place.run("flows", "show", "abcd")
     assert ambiguous.returncode == 1
@@ -264,8 +265,8 @@ def stream_flow(kind: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("kind", ["tcp", "udp"])
-def test_streams(place: Place, kind: str) -> None:
-    place.record(*stream_flow(kind))
+def test_streams(stored: Stored, kind: str) -> None:
+    place = stored(*stream_flow(kind))
     assert place.lines("flows", "list")[0].split("\t")[1:4] == [kind.upper(), "-", "192.0.2.9:22"]
     said = "\n".join(place.lines("flows", "show", flow_id(7)))
     assert "SSH" in said
@@ -274,8 +275,8 @@ def test_streams(place: Place, kind: str) -> None:
     assert place.run("flows", "show", flow_id(7), "--raw").stdout == b"SSH\n\x00\x01\x02end"
 
 
-def test_har_to_stdout_and_to_a_file(place: Place, tmp_path: Path) -> None:
-    place.record(http_flow(1, request_body=BODY), http_flow(2), *stream_flow("tcp"))
+def test_har_to_stdout_and_to_a_file(stored: Stored, tmp_path: Path) -> None:
+    place = stored(http_flow(1, request_body=BODY), http_flow(2), *stream_flow("tcp"))
     done = place.run("flows", "dump")
     assert done.returncode == 0
     archive = json.loads(done.stdout)["log"]
@@ -288,8 +289,8 @@ def test_har_to_stdout_and_to_a_file(place: Place, tmp_path: Path) -> None:
     assert list(tmp_path.glob(".out.har*")) == []
 
 
-def test_har_of_chosen_flows(place: Place) -> None:
-    place.record(*(http_flow(number) for number in range(4)))
+def test_har_of_chosen_flows(stored: Stored) -> None:
+    place = stored(*(http_flow(number) for number in range(4)))
     chosen = json.loads(place.run("flows", "dump", "--limit", "3", "--jq", ".[-1:]").stdout)["log"]
     assert [page["id"] for page in chosen["pages"]] == [flow_id(3)]
     refused = place.run("flows", "dump", "--jq", "map(.id)")
@@ -301,8 +302,8 @@ def test_har_of_nothing_is_a_har(place: Place) -> None:
     assert json.loads(place.run("flows", "dump").stdout)["log"]["entries"] == []
 
 
-def test_a_full_disk_is_explained(place: Place, tmp_path: Path) -> None:
-    place.record(http_flow(1))
+def test_a_full_disk_is_explained(stored: Stored, tmp_path: Path) -> None:
+    place = stored(http_flow(1))
     with open("/dev/full", "wb") as full:
         done = subprocess.run(
             place.argv("flows", "dump"), stdout=full, stderr=subprocess.PIPE, env=clean_environment(), timeout=60
@@ -354,8 +355,10 @@ def test_clear_where_nothing_was_captured_makes_no_store(place: Place) -> None:
     assert not place.paths.store_dir.exists()
 
 
-def test_a_long_result_goes_through_the_pager(place: Place) -> None:
-    place.record(http_flow(1, response_body=b"line\n" * 200, response={"headers": [[b"content-type", b"text/plain"]]}))
+def test_a_long_result_goes_through_the_pager(stored: Stored) -> None:
+    place = stored(
+        http_flow(1, response_body=b"line\n" * 200, response={"headers": [[b"content-type", b"text/plain"]]})
+    )
     with Terminal(place.argv("flows", "show", flow_id(1)), clean_environment() | {"PAGER": "head -n 1"}) as terminal:
         status, said = terminal.finish()
     assert status == 0
@@ -382,8 +385,8 @@ def test_runs(place: Place) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
-def test_a_terminal_of_another_encoding(place: Place, encoding: str) -> None:
-    place.record(http_flow(1, request={"path": "/漢字/é/😀"}, request_body="漢 😀".encode()))
+def test_a_terminal_of_another_encoding(stored: Stored, encoding: str) -> None:
+    place = stored(http_flow(1, request={"path": "/漢字/é/😀"}, request_body="漢 😀".encode()))
     environ = {"PYTHONIOENCODING": encoding}
     listed = place.run("flows", "list", env=environ)
     assert listed.returncode == 0, listed.stderr

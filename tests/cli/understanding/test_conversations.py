@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from tests.cli.conftest import Place, flow_id
+from tests.cli.conftest import Stored, flow_id
 from tests.cli.model_calls import SYSTEM, TOOLS, anthropic_call, assistant, tool_result, tool_use, two_turns, user
-from tests.cli.understanding.test_context import on_terminal
+from tests.cli.screens import on_terminal
 
 SAYS = [{"type": "text", "text": "Hello."}]
 MARKED = [{"type": "text", "text": SYSTEM * 10, "cache_control": {"type": "ephemeral"}}]
@@ -37,8 +37,8 @@ def changed_tool() -> list[dict[str, object]]:
     return [first, second]
 
 
-def test_two_turns_are_one_conversation(place: Place) -> None:
-    place.record(*two_turns())
+def test_two_turns_are_one_conversation(stored: Stored) -> None:
+    place = stored(*two_turns())
     [summary] = place.json("conversations", "list")
     assert (summary["id"], summary["turns"], summary["calls"]) == (flow_id(1), 2, 2)
     assert (summary["context_first"], summary["context_last"]) == (1500, 1490)
@@ -47,8 +47,8 @@ def test_two_turns_are_one_conversation(place: Place) -> None:
     assert line.split("\t")[0] == flow_id(1)[:8]
 
 
-def test_any_call_of_it_names_a_conversation(place: Place) -> None:
-    place.record(*two_turns())
+def test_any_call_of_it_names_a_conversation(stored: Stored) -> None:
+    place = stored(*two_turns())
     trees = [place.json("conversations", "show", flow_id(number)) for number in (1, 2)]
     assert trees[0] == trees[1]
     assert [turn["call"]["id"] for turn in trees[0]["turns"]] == [flow_id(1), flow_id(2)]
@@ -56,8 +56,8 @@ def test_any_call_of_it_names_a_conversation(place: Place) -> None:
 
 
 @pytest.mark.parametrize("columns", [60, 80, 140])
-def test_the_tree_fits_its_terminal(place: Place, columns: int) -> None:
-    place.record(*two_turns())
+def test_the_tree_fits_its_terminal(stored: Stored, columns: int) -> None:
+    place = stored(*two_turns())
     said = on_terminal(place, "conversations", "show", flow_id(2), columns=columns, NO_COLOR="1")
     assert all(len(line) <= columns for line in said.splitlines())
     assert re.search(rf"^1 user +{flow_id(1)[:8]} +1\.5k", said, re.MULTILINE)
@@ -67,25 +67,25 @@ def test_the_tree_fits_its_terminal(place: Place, columns: int) -> None:
     assert all(len(line) <= columns for line in listed.splitlines())
 
 
-def test_side_calls_only_if_asked_for(place: Place) -> None:
+def test_side_calls_only_if_asked_for(stored: Stored) -> None:
     title = anthropic_call(
         3, [user("Which branch is this?")], SAYS, body={"system": "Generate a short title.", "tools": []}
     )
-    place.record(*two_turns(), title)
+    place = stored(*two_turns(), title)
     assert len(place.json("conversations", "list")) == 1
     kinds = {row["id"]: row["purpose"] for row in place.json("conversations", "list", "--all")}
     assert kinds == {flow_id(1): "user_turn", flow_id(3): "housekeeping"}
 
 
-def test_the_newest_so_many(place: Place) -> None:
-    place.record(*(anthropic_call(number, [user(f"Question {number}?")], SAYS) for number in range(5)))
+def test_the_newest_so_many(stored: Stored) -> None:
+    place = stored(*(anthropic_call(number, [user(f"Question {number}?")], SAYS) for number in range(5)))
     listed = place.run("conversations", "list", "--limit", "2")
     assert len(listed.stdout.splitlines()) == 2
     assert b"the newest 2;" in listed.stderr
 
 
-def test_why_the_cache_missed(place: Place) -> None:
-    place.record(*changed_tool())
+def test_why_the_cache_missed(stored: Stored) -> None:
+    place = stored(*changed_tool())
     found = place.json("cache", flow_id(2))
     report = found["report"]
     assert report["verdict"] == "tools_changed"
@@ -100,8 +100,8 @@ def test_why_the_cache_missed(place: Place) -> None:
     assert "\x1b[31m- " in on_terminal(place, "cache", flow_id(2))
 
 
-def test_what_the_cache_did_turn_by_turn(place: Place) -> None:
-    place.record(*changed_tool())
+def test_what_the_cache_did_turn_by_turn(stored: Stored) -> None:
+    place = stored(*changed_tool())
     said = on_terminal(place, "cache", flow_id(1), "--conversation", NO_COLOR="1")
     assert re.search(rf"^ +1 +{flow_id(1)[:8]} +first turn", said, re.MULTILINE)
     assert re.search(rf"^ +2 +{flow_id(2)[:8]} +tools cha\S* +8\.0k +0 +8\.0k +\$0\.0276", said, re.MULTILINE)
@@ -109,7 +109,7 @@ def test_what_the_cache_did_turn_by_turn(place: Place) -> None:
     assert all(len(line) <= 80 for line in said.splitlines())
 
 
-def test_a_hit_is_no_miss(place: Place) -> None:
-    place.record(*two_turns())
+def test_a_hit_is_no_miss(stored: Stored) -> None:
+    place = stored(*two_turns())
     assert place.json("cache", flow_id(2))["report"]["verdict"] == "hit"
     assert "What could be read from the cache was read" in on_terminal(place, "cache", flow_id(2))

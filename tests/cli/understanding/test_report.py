@@ -11,9 +11,9 @@ import pytest
 
 from ccinspect.analysis.query import REPORTS
 from ccinspect.cli.understanding.report_commands import GROUPS
-from tests.cli.conftest import Place, flow_id, http_flow
+from tests.cli.conftest import Place, Stored, flow_id, http_flow
 from tests.cli.model_calls import JSON, anthropic_call, openai_call, two_turns, user
-from tests.cli.understanding.test_context import on_terminal
+from tests.cli.screens import each_on_terminal, on_terminal
 
 SAYS = [{"type": "text", "text": "Hello."}]
 
@@ -28,8 +28,8 @@ def test_the_groups_of_the_help_are_those_there_are() -> None:
     assert GROUPS == REPORTS
 
 
-def test_tokens_and_money_add_up(place: Place) -> None:
-    place.record(*two_turns(), openai_call(3, "Why?"))
+def test_tokens_and_money_add_up(stored: Stored) -> None:
+    place = stored(*two_turns(), openai_call(3, "Why?"))
     report = place.json("report")
     rows = {row["key"]: row for row in report["rows"]}
     assert rows.keys() == {"claude-sonnet-4-5", "gpt-4o"}
@@ -42,26 +42,25 @@ def test_tokens_and_money_add_up(place: Place) -> None:
 
 
 @pytest.mark.parametrize("columns", [80, 140])
-def test_every_report_fits_its_terminal(place: Place, columns: int) -> None:
-    place.record(*two_turns(), openai_call(3, "Why?", usage=False, model="a-model-with-" + "a-long-name-" * 9))
-    for by in GROUPS:
-        said = on_terminal(place, "report", "--by", by, columns=columns, NO_COLOR="1")
-        assert all(len(line) <= columns for line in said.splitlines()), by
+def test_every_report_fits_its_terminal(stored: Stored, columns: int) -> None:
+    place = stored(*two_turns(), openai_call(3, "Why?", usage=False, model="a-model-with-" + "a-long-name-" * 9))
+    commands = [["report", "--by", by] for by in GROUPS]
+    for words, said in each_on_terminal(place, commands, columns, NO_COLOR="1").items():
+        assert said, words
+        assert all(len(line) <= columns for line in said.splitlines()), words
 
 
-def test_every_report_can_be_csv(place: Place) -> None:
-    place.record(*two_turns())
-    for by in GROUPS:
-        done = place.run("report", "--by", by, "--csv")
-        assert done.returncode == 0, by
-        [heading, *rows] = csv.reader(io.StringIO(done.stdout.decode()))
+def test_every_report_can_be_csv(stored: Stored) -> None:
+    place = stored(*two_turns())
+    for by, said in zip(GROUPS, place.each([["report", "--by", by, "--csv"] for by in GROUPS]), strict=True):
+        [heading, *rows] = csv.reader(io.StringIO(said))
         assert heading[0] == by.replace("-", "_")
         assert all(len(row) == len(heading) for row in rows)
         assert rows or by == "session"
 
 
-def test_the_report_at_80_columns(place: Place) -> None:
-    place.record(*two_turns(), openai_call(3, "Why?", usage=False), openai_call(4, "Why?", model="no-such-model-1"))
+def test_the_report_at_80_columns(stored: Stored) -> None:
+    place = stored(*two_turns(), openai_call(3, "Why?", usage=False), openai_call(4, "Why?", model="no-such-model-1"))
     rows = table(on_terminal(place, "report", NO_COLOR="1"))
     assert rows["Model"][:5] == ["Calls", "Context", "Cached", "Output", "Cost"]
     assert rows["claude-sonnet-4-5"][:4] == ["2", "3.0k", "47%", "100"]
@@ -72,10 +71,10 @@ def test_the_report_at_80_columns(place: Place) -> None:
     assert rows["total"][4].endswith("+?")
 
 
-def test_what_only_counts_tokens_is_no_spend(place: Place) -> None:
+def test_what_only_counts_tokens_is_no_spend(stored: Stored) -> None:
     counting = anthropic_call(2, [user("hi")], [], path="/v1/messages/count_tokens", body={"max_tokens": None})
     counting["response_body"] = b'{"input_tokens": 5000}'
-    place.record(anthropic_call(1, [user("hi")], SAYS), counting)
+    place = stored(anthropic_call(1, [user("hi")], SAYS), counting)
     report = place.json("report")
     assert report["total"]["calls"] == 1
     assert report["total"]["counts"]["context"] == 1500
@@ -83,8 +82,8 @@ def test_what_only_counts_tokens_is_no_spend(place: Place) -> None:
     assert "1 call that only counted tokens" in on_terminal(place, "report")
 
 
-def test_csv_is_whole_plain_and_obeyed_by_no_spreadsheet(place: Place) -> None:
-    place.record(anthropic_call(1, [user("hi")], SAYS, body={"model": "=cmd|' /C calc'!A1"}), openai_call(2, "Why?"))
+def test_csv_is_whole_plain_and_obeyed_by_no_spreadsheet(stored: Stored) -> None:
+    place = stored(anthropic_call(1, [user("hi")], SAYS, body={"model": "=cmd|' /C calc'!A1"}), openai_call(2, "Why?"))
     done = place.run("report", "--csv")
     rows = list(csv.DictReader(io.StringIO(done.stdout.decode())))
     assert {row["model"] for row in rows} == {"'=cmd|' /C calc'!A1", "gpt-4o"}
@@ -94,8 +93,8 @@ def test_csv_is_whole_plain_and_obeyed_by_no_spreadsheet(place: Place) -> None:
     assert by_model["'=cmd|' /C calc'!A1"]["dollars"] == ""
 
 
-def test_who_is_phoned(place: Place) -> None:
-    place.record(
+def test_who_is_phoned(stored: Stored) -> None:
+    place = stored(
         *two_turns(),
         http_flow(3, request={"path": "/telemetry", "host": "statsig.example", "pretty_host": "statsig.example"}),
         http_flow(
@@ -114,8 +113,8 @@ def test_who_is_phoned(place: Place) -> None:
     assert rows["pastebin.example"]["types"] == {"dns": 1}
 
 
-def test_tools_that_are_carried_and_never_called(place: Place) -> None:
-    place.record(*two_turns())
+def test_tools_that_are_carried_and_never_called(stored: Stored) -> None:
+    place = stored(*two_turns())
     rows = {row["key"]: row for row in place.json("report", "--by", "tool")["rows"]}
     assert rows["Bash"]["calls"] == 1
     assert rows["Bash"]["unused_tokens"] == 0
@@ -137,8 +136,8 @@ def test_a_report_of_nothing(place: Place) -> None:
     "words",
     [["--by", "moon"], ["--json", "--csv"], ["--since", "yestermorning"], ["--run", "nope"], ["--session", "x"]],
 )
-def test_a_wrong_report_is_explained(place: Place, words: list[str]) -> None:
-    place.record(*two_turns())
+def test_a_wrong_report_is_explained(stored: Stored, words: list[str]) -> None:
+    place = stored(*two_turns())
     done = place.run("report", *words)
     assert done.returncode in (1, 2)
     assert done.stderr.startswith(b"ccinspect: ")
@@ -160,8 +159,8 @@ def limited(number: int, left: str) -> dict[str, object]:
     return call
 
 
-def test_limits_are_the_newest_word(place: Place) -> None:
-    place.record(limited(1, "70000"), limited(2, "20000"))
+def test_limits_are_the_newest_word(stored: Stored) -> None:
+    place = stored(limited(1, "70000"), limited(2, "20000"))
     [account] = place.json("limits")
     assert account["provider"] == "anthropic"
     states = {limit["name"]: limit for limit in account["limits"]}

@@ -6,7 +6,7 @@ import time
 
 from tests.cli.conftest import START, Place
 from tests.cli.model_calls import two_turns
-from tests.cli.understanding.test_context import on_terminal
+from tests.cli.screens import on_terminal
 
 
 def now(calls: list[dict[str, object]]) -> list[dict[str, object]]:
