@@ -21,6 +21,7 @@ from ccinspect.store.decode import decode_body
 from ccinspect.store.har import write_har
 from ccinspect.store.har_entry import url_of
 from ccinspect.store.query import StoreReader
+from ccinspect.store.record import header
 from ccinspect.wire.jsontext import parse
 
 logger = logging.getLogger("ccinspect")
@@ -113,8 +114,7 @@ def _body(store: StoreReader, flow_id: str, message: dict[str, Any]) -> Any:
     chunks = store.stream_body(flow_id, "client_request")
     if chunks is None:
         return None
-    encoding = next((v for n, v in message.get("headers") or () if str(n).lower() == "content-encoding"), "")
-    data = decode_body(chunks, str(encoding), _SHOWN_BYTES).data
+    data = decode_body(chunks, header(message, "content-encoding"), _SHOWN_BYTES).data
     value, problem = parse(data)
     return data.decode("utf-8", "replace") if problem else value
 

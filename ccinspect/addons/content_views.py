@@ -21,6 +21,7 @@ from ccinspect.errors import CcinspectError, FlowNotFound
 from ccinspect.store.decode import decode_body
 from ccinspect.store.har_entry import url_of
 from ccinspect.store.query import StoreReader
+from ccinspect.store.record import header
 from ccinspect.wire.jsontext import deeper_than, parse
 
 SHOWN_BYTES = 512 * 1024
@@ -109,8 +110,7 @@ def _body(store: StoreReader, flow: str, role: str, message: dict[str, Any]) -> 
         if message.get("contentState") in ("none", "lost"):
             yield "(the body was not kept)"
         return
-    encoding = next((v for n, v in message.get("headers") or () if str(n).lower() == "content-encoding"), "")
-    decoded = decode_body(chunks, str(encoding), SHOWN_BYTES)
+    decoded = decode_body(chunks, header(message, "content-encoding"), SHOWN_BYTES)
     if decoded.problem:
         yield f"({decoded.problem})"
     yield pretty(decoded.data)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from ccinspect.errors import CcinspectError
 from ccinspect.store.decode import decode_body
 from ccinspect.store.query import StoreReader
+from ccinspect.store.record import header
 from ccinspect.wire.jsontext import parse
 
 Side = Literal["request", "response", "client_request", "client_response"]
@@ -59,12 +60,6 @@ def read_body(store: StoreReader, record: dict[str, Any], side: Side) -> Body:
         return Body(message, b"", "" if kept else "the body was not kept")
     decoded = decode_body(chunks, header(message, "content-encoding"), MAX_BODY)
     return Body(message, decoded.data, decoded.problem, decoded.truncated)
-
-
-def header(message: dict[str, Any], name: str) -> str:
-    """The first value of a header; empty where there is none."""
-    values = (str(value) for key, value in message.get("headers") or () if str(key).lower() == name)
-    return next(values, "")
 
 
 def at_path(value: Any, path: str) -> Any:

@@ -18,6 +18,7 @@ from ccinspect.shapes.envelope import ENVELOPES
 from ccinspect.shapes.library import Library, check_name
 from ccinspect.store.decode import decode_body
 from ccinspect.store.query import StoreReader
+from ccinspect.store.record import header
 from ccinspect.store.selection import Selection
 from ccinspect.wire.registry import recognise
 
@@ -69,7 +70,7 @@ def seen(store: StoreReader, record: dict[str, Any]) -> capture.Seen:
     if record.get("type") != "http" or not request:
         raise ShapeError(f"flow {record['id']} is no request: no shape can be made of it", "choose a model call")
     chunks = store.stream_body(record["id"], "request")
-    decoded = decode_body(chunks or (), _encoding(request))
+    decoded = decode_body(chunks or (), header(request, "content-encoding"))
     if decoded.problem or decoded.truncated:
         raise ShapeError(
             f"the request's body of flow {record['id']} cannot be read: {decoded.problem or 'too large'}",
@@ -87,11 +88,6 @@ def seen(store: StoreReader, record: dict[str, Any]) -> capture.Seen:
         flow=str(record["id"]),
         agent=agent.name if agent and agent.kind != "tool" else None,
     )
-
-
-def _encoding(message: dict[str, Any]) -> str:
-    found = (str(value) for name, value in message.get("headers") or () if str(name).lower() == "content-encoding")
-    return next(found, "")
 
 
 def own_names() -> list[str]:

@@ -101,6 +101,12 @@ def part(record: Record, name: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def header(message: dict[str, Any] | None, name: str) -> str:
+    """The first value of a header of a message in a record; `name` in small letters. Empty where there is none."""
+    values = (str(value) for key, value in (message or {}).get("headers") or () if str(key).lower() == name)
+    return next(values, "")
+
+
 def add_missing(record: Record) -> None:
     """Add the fields that only some flows come with, so that every record has them."""
     for name in ("changes", "parent"):

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from ccinspect.cli import text
-from ccinspect.cli.flows.flow_table import header
 from ccinspect.cli.instance import Instance
 from ccinspect.cli.output import BOLD, CYAN, DIM, GREEN, RED, YELLOW, paint, write, write_json
 from ccinspect.cli.reading import open_store
@@ -16,6 +15,7 @@ from ccinspect.identity.declarative import Declarations, Declared, Event, Findin
 from ccinspect.identity.providers import ProviderMatch, Providers
 from ccinspect.store.decode import decode_body
 from ccinspect.store.query import StoreReader
+from ccinspect.store.record import header
 from ccinspect.wire.jsontext import dump_text
 from ccinspect.wire.model import Request, Response
 from ccinspect.wire.ndjson import LineDecoder
@@ -52,7 +52,7 @@ class _Exchange:
 
     @property
     def content_type(self) -> str:
-        return header(self.record.get("response"), "content-type") or ""
+        return header(self.record.get("response"), "content-type")
 
     @property
     def path(self) -> str:
@@ -84,7 +84,7 @@ def _read(store: StoreReader, flow: str) -> _Exchange:
 
     def body(role: str) -> bytes:
         chunks = store.stream_body(record["id"], role)
-        encoding = header(record.get(role), "content-encoding") or ""
+        encoding = header(record.get(role), "content-encoding")
         return decode_body(chunks, encoding).data if chunks is not None else b""
 
     return _Exchange(record, body("request"), body("response"))

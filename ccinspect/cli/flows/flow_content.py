@@ -8,13 +8,13 @@ from typing import Any, BinaryIO
 
 from ccinspect.cli.flows import flow_show
 from ccinspect.cli.flows.flow_show import Part
-from ccinspect.cli.flows.flow_table import header
 from ccinspect.cli.instance import Instance
 from ccinspect.cli.output import write_json
 from ccinspect.cli.pager import page
 from ccinspect.cli.reading import open_store
 from ccinspect.errors import CcinspectError
 from ccinspect.store.query import StoreReader
+from ccinspect.store.record import header
 
 SHOWN_BYTES = 8 * 1024 * 1024
 """Of a decoded body; who wants more takes it raw."""
@@ -62,7 +62,7 @@ def _part(store: StoreReader, flow: str, role: str, title: str, message: dict[st
     if chunks is None:
         missing = "the body was not kept" if message.get("contentState") in ("lost", "none") else ""
         return Part(title, message, None, missing)
-    decoded = decode_body(chunks, header(message, "content-encoding") or "", SHOWN_BYTES)
+    decoded = decode_body(chunks, header(message, "content-encoding"), SHOWN_BYTES)
     return Part(title, message, decoded.data, decoded.problem, decoded.truncated)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from ccinspect.cli import text
 from ccinspect.cli.flows.body_text import MAX_DEPTH, MAX_PRETTY, body_lines
 from ccinspect.cli.flows.compare_view import Room
-from ccinspect.cli.flows.flow_table import SHORT_ID, header
+from ccinspect.cli.flows.flow_table import SHORT_ID
 from ccinspect.cli.flows.flows import DEFAULT_LIMIT
 from ccinspect.cli.flows.message_diff import BodyDifference, Side, compare_bodies
 from ccinspect.cli.flows.sides import Role, side
@@ -24,6 +24,7 @@ from ccinspect.cli.reading import default_filters, open_store
 from ccinspect.errors import CcinspectError
 from ccinspect.store.har_entry import url_of
 from ccinspect.store.query import StoreReader
+from ccinspect.store.record import header
 from ccinspect.store.selection import Selection
 from ccinspect.wire.jsontext import deeper_than, parse
 
@@ -130,4 +131,4 @@ def _pretty(asked: Side) -> tuple[Side, list[str]]:
         if problem is None and not deeper_than(value, MAX_DEPTH):
             shown = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)
             return asked, [text.clean(line) for line in shown.split("\n")]
-    return asked, list(body_lines(body, header(asked.message, "content-type") or "")) if body else []
+    return asked, list(body_lines(body, header(asked.message, "content-type"))) if body else []

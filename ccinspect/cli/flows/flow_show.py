@@ -9,8 +9,9 @@ from typing import Any
 from ccinspect.cli import text
 from ccinspect.cli.flows.body_text import body_lines
 from ccinspect.cli.flows.changes_view import change_lines
-from ccinspect.cli.flows.flow_table import code_cell, header, port_suffix, server_name
+from ccinspect.cli.flows.flow_table import code_cell, port_suffix, server_name
 from ccinspect.cli.output import BOLD, CYAN, DIM, RED, YELLOW, paint
+from ccinspect.store.record import header
 
 CUT = "... cut here; all of it: ccinspect flows show ID --raw"
 
@@ -89,7 +90,7 @@ def http_lines(parts: Iterable[Part]) -> Iterator[str]:
             yield paint(f"({text.clean(part.problem)})", RED)
         if part.body:
             yield ""
-            yield from body_lines(part.body, header(part.message, "content-type") or "")
+            yield from body_lines(part.body, header(part.message, "content-type"))
             if part.cut:
                 yield paint(CUT, DIM)
         if part.message.get("trailers"):

@@ -10,6 +10,7 @@ from ccinspect.cli import text
 from ccinspect.cli.output import CYAN, DIM, GREEN, RED, YELLOW
 from ccinspect.cli.table import Cell, Column
 from ccinspect.cli.understanding import amounts
+from ccinspect.store.record import header
 
 if TYPE_CHECKING:
     from ccinspect.analysis.glance import Glance
@@ -135,6 +136,11 @@ def server_name(record: dict[str, Any]) -> str:
     return f"{host}:{address[1]}" if len(address) > 1 and address[1] else str(host)
 
 
+def is_flow(value: Any) -> bool:
+    """Whether what a jq filter left is still a flow, and can be a row."""
+    return isinstance(value, dict) and {"id", "type", "state"} <= value.keys()
+
+
 def total_size(record: dict[str, Any]) -> int | None:
     """Body bytes of both directions; None while nothing is known."""
     sizes = record.get("sizes") or {}
@@ -142,18 +148,10 @@ def total_size(record: dict[str, Any]) -> int | None:
     return sum(known) if known else None
 
 
-def header(message: dict[str, Any] | None, name: str) -> str | None:
-    """The first value of a header, whatever its case."""
-    for key, value in (message or {}).get("headers") or []:
-        if str(key).lower() == name:
-            return str(value)
-    return None
-
-
 def agent(record: dict[str, Any]) -> str:
     """Who asked, as far as its User-Agent tells."""
     value = header(record.get("client_request") or record.get("request"), "user-agent")
-    found = _AGENT.match((value or "").strip()[:200])
+    found = _AGENT.match(value.strip()[:200])
     return found[0] if found else ""
 
 
@@ -164,7 +162,7 @@ def media(record: dict[str, Any]) -> str:
         return ""
     if response.get("status_code") == 101:
         return "ws"
-    value = (header(response, "content-type") or "").split(";")[0].strip().lower()
+    value = header(response, "content-type").split(";")[0].strip().lower()
     if value == "text/event-stream":
         return "sse"
     return value.rpartition("/")[2].rpartition("+")[2][:12]

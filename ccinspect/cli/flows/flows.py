@@ -63,7 +63,7 @@ def from_device(instance: Instance, device: str | None) -> list[str]:
 
 def _print(instance: Instance, values: list[Any], texts: list[str], as_json: bool) -> None:
     """`texts` are the JSON of `values`, which a pipe that gets JSON does not need."""
-    if as_json or not all(_is_flow(value) for value in values):
+    if as_json or not all(flow_table.is_flow(value) for value in values):
         if sys.stdout.isatty():
             write_json(values)
         else:
@@ -113,10 +113,6 @@ def _known(instance: Instance, flows: list[str]) -> dict[str, Glance]:
         # Flows can be listed without knowing what they mean.
         say(f"ccinspect: {error.message}")
         return {}
-
-
-def _is_flow(value: Any) -> bool:
-    return isinstance(value, dict) and {"id", "type", "state"} <= value.keys()
 
 
 def _say_nothing_found(instance: Instance) -> None:

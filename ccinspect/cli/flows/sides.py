@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from ccinspect.cli.flows.flow_table import header
 from ccinspect.cli.flows.message_diff import MAX_COMPARED, Side
 from ccinspect.store.decode import decode_body
 from ccinspect.store.query import StoreReader
+from ccinspect.store.record import header
 
 Role = Literal["client_request", "request", "response", "client_response"]
 
@@ -20,5 +20,5 @@ def side(store: StoreReader, record: dict[str, Any], role: Role) -> Side | None:
     chunks = store.stream_body(str(record["id"]), role)
     if chunks is None:
         return Side(message)
-    decoded = decode_body(chunks, header(message, "content-encoding") or "", MAX_COMPARED)
+    decoded = decode_body(chunks, header(message, "content-encoding"), MAX_COMPARED)
     return Side(message, decoded.data, decoded.problem, decoded.truncated)

@@ -68,7 +68,7 @@ def _printer(as_json: bool) -> Callable[[Any], None]:
         line = table.tab_separated_line
 
     def show(value: Any) -> None:
-        is_flow = isinstance(value, dict) and {"id", "type", "state"} <= value.keys()
-        write(line(flow_table.flow_row(value)) if is_flow and not as_json else json_text(value, None))
+        as_row = flow_table.is_flow(value) and not as_json
+        write(line(flow_table.flow_row(value)) if as_row else json_text(value, None))
 
     return show
