@@ -1,32 +1,14 @@
-"""Base-URL mode: the variables a tool reads its provider's address from, and where each of them leads."""
+"""Base-URL mode: where each of the variables leads from which a tool reads its provider's address."""
 
 from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from ccinspect.addons.sources import Origin
 from ccinspect.errors import RunError
-
-
-@dataclass(frozen=True)
-class BaseUrl:
-    """One variable: the key in our path prefix, and the URL its users mean when they do not set it."""
-
-    variable: str
-    key: str
-    default: str
-
-
-BASE_URLS = (
-    BaseUrl("ANTHROPIC_BASE_URL", "anthropic", "https://api.anthropic.com"),
-    BaseUrl("OPENAI_BASE_URL", "openai", "https://api.openai.com/v1"),
-    BaseUrl("OPENAI_API_BASE", "openai-api", "https://api.openai.com/v1"),
-    BaseUrl("GOOGLE_GEMINI_BASE_URL", "gemini", "https://generativelanguage.googleapis.com"),
-    BaseUrl("OLLAMA_HOST", "ollama", "http://127.0.0.1:11434"),
-)
+from ccinspect.setup.base_urls import BASE_URLS, BaseUrl
 
 
 def base_url_environment(

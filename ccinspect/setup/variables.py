@@ -7,19 +7,12 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import quote, urlsplit
 
+from ccinspect.setup.base_urls import BASE_URLS
+
 type Mode = Literal["base-url", "proxy"]
 
 MODES: tuple[Mode, ...] = ("base-url", "proxy")
 NOT_BY_PROXY = "localhost,127.0.0.1,::1"
-
-# Where each of them leads when nobody sets it. Another place is somebody's gateway, which must not be passed over.
-USUAL_HOSTS = {
-    "ANTHROPIC_BASE_URL": ("api.anthropic.com",),
-    "OPENAI_BASE_URL": ("api.openai.com",),
-    "OPENAI_API_BASE": ("api.openai.com",),
-    "GOOGLE_GEMINI_BASE_URL": ("generativelanguage.googleapis.com",),
-    "OLLAMA_HOST": ("localhost", "127.0.0.1"),
-}
 
 
 @dataclass(frozen=True)
@@ -48,13 +41,7 @@ class Listeners:
 
 def base_url_variables(listeners: Listeners) -> dict[str, str]:
     """Where the SDKs look for their provider."""
-    return {
-        "ANTHROPIC_BASE_URL": listeners.base_url,
-        "OPENAI_BASE_URL": f"{listeners.base_url}/v1",
-        "OPENAI_API_BASE": f"{listeners.base_url}/v1",
-        "GOOGLE_GEMINI_BASE_URL": listeners.base_url,
-        "OLLAMA_HOST": listeners.base_url,
-    }
+    return {base.variable: f"{listeners.base_url}{urlsplit(base.default).path}" for base in BASE_URLS}
 
 
 def proxy_variables(listeners: Listeners, *, lower_case: bool = True) -> dict[str, str]:
@@ -75,6 +62,10 @@ def trust_variables(listeners: Listeners) -> dict[str, str]:
 
 
 def is_usual(variable: str, value: str) -> bool:
-    """Whether a variable that is set leads where it would lead anyway, so that ours may take its place."""
+    """Whether a variable that is set leads where it would lead anyway, so that ours may take its place.
+
+    Another place is somebody's gateway, which must not be passed over.
+    """
+    hosts = {urlsplit(base.default).hostname for base in BASE_URLS if base.variable == variable}
     host = urlsplit(value if "://" in value else f"http://{value}").hostname
-    return not value or host in USUAL_HOSTS.get(variable, ())
+    return not value or ("127.0.0.1" if host == "localhost" else host) in hosts

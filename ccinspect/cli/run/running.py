@@ -22,6 +22,7 @@ from ccinspect.control import protocol
 from ccinspect.control.client import ControlClient
 from ccinspect.errors import CcinspectError, DaemonNotRunning, RunError
 from ccinspect.paths import make_private_dir
+from ccinspect.setup.base_urls import BASE_URL_VARIABLES
 
 if TYPE_CHECKING:
     from ccinspect.jail.supervisor import Hold
@@ -29,14 +30,6 @@ if TYPE_CHECKING:
 RUN_ID_ENV = "CCINSPECT_RUN_ID"
 MCP_VARIABLES = MCP_URL, MCP_TOKEN, MCP_CONFIG = ("CCINSPECT_MCP_URL", "CCINSPECT_MCP_TOKEN", "CCINSPECT_MCP_CONFIG")
 END_TIMEOUT = 5.0
-# Where clients look for their provider. A value that the user had already set becomes the run's upstream.
-BASE_URL_VARIABLES = (
-    "ANTHROPIC_BASE_URL",
-    "OPENAI_BASE_URL",
-    "OPENAI_API_BASE",
-    "GOOGLE_GEMINI_BASE_URL",
-    "OLLAMA_HOST",
-)
 
 
 def execute(instance: Instance, options: RunOptions) -> int:
@@ -96,6 +89,7 @@ def describe(options: RunOptions, cwd: str, environ: Mapping[str, str]) -> dict[
         user = pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
         user = str(os.getuid())
+    # A value that the user had already set becomes the run's upstream.
     upstreams = {name: environ[name] for name in BASE_URL_VARIABLES if environ.get(name)}
     return {
         "mode": options.mode,
