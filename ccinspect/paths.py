@@ -80,13 +80,13 @@ def resolve_paths(config_option: Path | None = None, environ: Mapping[str, str] 
     `$XDG_CONFIG_HOME/ccinspect`.
     """
     env = os.environ if environ is None else environ
-    home = Path(env.get("HOME") or os.path.expanduser("~"))
+    home = home_dir(env)
     base = _runtime_base(env)
     runtime_root = base / "ccinspect" if base else Path(f"/tmp/ccinspect-{os.getuid()}")
     chosen = config_option or (Path(env["CCINSPECT_CONFIG_DIR"]) if env.get("CCINSPECT_CONFIG_DIR") else None)
     if chosen is None:
-        config_dir = _xdg(env, "XDG_CONFIG_HOME", home / ".config") / "ccinspect"
-        data_dir = _xdg(env, "XDG_DATA_HOME", home / ".local" / "share") / "ccinspect"
+        config_dir = named_dir(env, "XDG_CONFIG_HOME", home / ".config") / "ccinspect"
+        data_dir = named_dir(env, "XDG_DATA_HOME", home / ".local" / "share") / "ccinspect"
     else:
         config_dir = Path(os.path.realpath(chosen.expanduser()))
         data_dir = config_dir / "data"
@@ -95,7 +95,13 @@ def resolve_paths(config_option: Path | None = None, environ: Mapping[str, str] 
     return Paths(config_dir, data_dir, runtime_root / name, runtime_root)
 
 
-def _xdg(env: Mapping[str, str], name: str, default: Path) -> Path:
+def home_dir(env: Mapping[str, str]) -> Path:
+    """The user's own directory."""
+    return Path(env.get("HOME") or os.path.expanduser("~"))
+
+
+def named_dir(env: Mapping[str, str], name: str, default: Path) -> Path:
+    """The directory that a variable names; the default where it is unset or not absolute, as XDG wants it."""
     value = env.get(name, "")
     return Path(value) if os.path.isabs(value) else default
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from ccinspect.paths import home_dir, named_dir
 
 
 @dataclass(frozen=True)
@@ -25,21 +26,16 @@ class Places:
     @classmethod
     def find(cls, environ: Mapping[str, str], cwd: Path, our_settings: Path) -> Places:
         """Follow the variables that the agents themselves follow."""
-        home = Path(environ.get("HOME") or os.path.expanduser("~"))
-
-        def named(variable: str, default: Path) -> Path:
-            value = environ.get(variable, "")
-            return Path(value) if os.path.isabs(value) else default
-
-        config = named("XDG_CONFIG_HOME", home / ".config")
+        home = home_dir(environ)
+        config = named_dir(environ, "XDG_CONFIG_HOME", home / ".config")
         return cls(
             home=home,
             cwd=cwd,
-            claude=named("CLAUDE_CONFIG_DIR", home / ".claude"),
-            codex=named("CODEX_HOME", home / ".codex"),
+            claude=named_dir(environ, "CLAUDE_CONFIG_DIR", home / ".claude"),
+            codex=named_dir(environ, "CODEX_HOME", home / ".codex"),
             gemini=home / ".gemini",
             opencode=config / "opencode",
-            copilot=named("COPILOT_HOME", home / ".copilot"),
+            copilot=named_dir(environ, "COPILOT_HOME", home / ".copilot"),
             cursor=config / "Cursor" / "User",
             our_settings=our_settings,
         )

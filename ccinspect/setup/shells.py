@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
+
+from ccinspect.paths import home_dir, named_dir
 
 type Shell = Literal["bash", "zsh", "fish"]
 
@@ -73,13 +74,12 @@ def init_text(shell: Shell, run: Sequence[str], agents: Sequence[str]) -> str:
 
 def start_file(shell: Shell, environ: Mapping[str, str]) -> Path:
     """The file that an interactive shell of this user reads at its start."""
-    home = Path(environ.get("HOME") or os.path.expanduser("~"))
+    home = home_dir(environ)
     if shell == "bash":
         return home / ".bashrc"
     if shell == "zsh":
         return Path(environ.get("ZDOTDIR") or home) / ".zshrc"
-    config = environ.get("XDG_CONFIG_HOME", "")
-    return (Path(config) if os.path.isabs(config) else home / ".config") / "fish" / "conf.d" / "ccinspect.fish"
+    return named_dir(environ, "XDG_CONFIG_HOME", home / ".config") / "fish" / "conf.d" / "ccinspect.fish"
 
 
 def load_line(shell: Shell, file: Path) -> str:

@@ -20,6 +20,7 @@ from ccinspect.cli.output import say
 from ccinspect.control import protocol
 from ccinspect.control.client import ControlClient
 from ccinspect.errors import CcinspectError, DaemonNotRunning, ServiceError
+from ccinspect.paths import home_dir, named_dir
 
 _SECONDS = 150
 # What decides where the instance lies, and which programs its commands find.
@@ -29,9 +30,7 @@ _KEPT = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "PATH")
 def unit_file(environ: Mapping[str, str] | None = None) -> Path:
     """Where the user's own units stand."""
     env = os.environ if environ is None else environ
-    base = env.get("XDG_CONFIG_HOME", "")
-    home = Path(env.get("HOME") or os.path.expanduser("~"))
-    return (Path(base) if os.path.isabs(base) else home / ".config") / "systemd" / "user" / NAME
+    return named_dir(env, "XDG_CONFIG_HOME", home_dir(env) / ".config") / "systemd" / "user" / NAME
 
 
 def make_unit(instance: Instance) -> str:

@@ -16,7 +16,6 @@ from ccinspect.errors import SetupError
 from ccinspect.paths import make_private_dir
 from ccinspect.setup import applying, files, shells, variables
 from ccinspect.setup.agents import FileNeed
-from ccinspect.setup.notes import Notes
 from ccinspect.setup.shells import SHELLS, Shell
 
 MODE_OPTIONS: Mapping[str, tuple[str, ...]] = {"inspect": ("--inspect",), "proxy": ("--proxy",), "base-url": ()}
@@ -136,7 +135,7 @@ def _init_file(instance: Instance, shell: Shell) -> Path:
 def _back_up(instance: Instance, start: Path) -> None:
     """Keep a start file as it was before we first touched it."""
     text = files.read(start)
-    if text is None or Notes(instance.paths.data_dir / "setup").of(start) is not None:
+    if text is None or notes_of(instance).of(start) is not None:
         return
     directory = make_private_dir(instance.paths.data_dir / "setup" / "backups")
     copy = directory / start.name.lstrip(".")
