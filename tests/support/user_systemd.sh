@@ -48,6 +48,7 @@ as_user() {
 as_user SYSTEMD_UNIT_PATH="$home/.config/systemd/user:$units" /usr/lib/systemd/systemd --user --log-target=console \
     >/run/manager.log 2>&1 &
 tries=0
+# Asked again and again, for half a minute: who could be asked to wait (`--wait`) has to be there first.
 until as_user systemctl --user is-system-running >/dev/null 2>&1; do
     tries=$((tries + 1))
     if [ "$tries" = 300 ] || ! kill -0 $! 2>/dev/null; then
