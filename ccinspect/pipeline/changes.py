@@ -52,6 +52,8 @@ class Changes:
     """Names of what is taken over: `headers.NAME`, `url.path`, `.messages[0]`."""
     dropped: list[str] = field(default_factory=list)
     """What was changed without having been declared."""
+    remark: str | None = None
+    """What is odd, and changes nothing."""
 
     def apply(self, state: State, start: Fields, writes: Sequence[Resource]) -> None:
         """Take the changes over. `start` are the fields that the hook was given."""

@@ -27,7 +27,7 @@ class HookRecord:
     dropped: list[str] = field(default_factory=list)
     """What it changed without having declared it; not taken over."""
     error: str | None = None
-    """Why it failed, timed out or was skipped."""
+    """Why it failed, timed out or was skipped, or what was odd in one that ran."""
 
     def as_record(self) -> dict[str, Json]:
         record: dict[str, Json] = {"name": self.name, "stage": self.stage, "state": self.state, "ms": round(self.ms, 3)}

@@ -135,7 +135,7 @@ class StageRun:
             except Exception as failure:
                 error = failure
         if error is None:
-            return self._record(index, "ran", started, None, changes)
+            return self._record(index, "ran", started, changes.remark, changes)
         if isinstance(error, CredentialsError):
             self._record(index, "failed", started, error.message)
             raise error
@@ -187,19 +187,26 @@ def _work(step: Step, context: Context) -> Callable[[], Changes]:
         if isinstance(left, Coroutine):
             left.close()
             raise TypeError("it returned a coroutine; declare the function with `async def`")
-        return changes_of(context, step.hook.writes)
+        return _changes(step, context, left)
 
     return work
 
 
 def _coroutine(step: Step, context: Context) -> Callable[[], Coroutine[Any, Any, Changes]]:
     async def work() -> Changes:
-        left = step.hook.call(context, step.params)
+        left: object = step.hook.call(context, step.params)
         if isinstance(left, Awaitable):
-            await left
-        return changes_of(context, step.hook.writes)
+            left = await left
+        return _changes(step, context, left)
 
     return work
+
+
+def _changes(step: Step, context: Context, returned: object) -> Changes:
+    changes = changes_of(context, step.hook.writes)
+    if returned is not None and returned is not context:
+        changes.remark = f"what it returned ({type(returned).__name__:.80}) means nothing: a hook changes `ctx`"
+    return changes
 
 
 async def _awaited_here(step: Step, context: Context) -> Outcome:

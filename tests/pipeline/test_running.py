@@ -27,12 +27,12 @@ def made(way: str, body: Any, **declaration: Any) -> Hook:
     """A hook that does what the plain function `body` does, run in each of the ways."""
     declaration = {"name": "it", "reads": (), "writes": ("body", "headers", "url", "method", "session")} | declaration
 
-    async def coroutine(ctx: Context) -> None:
+    async def coroutine(ctx: Context) -> Any:
         await asyncio.sleep(0)
-        body(ctx)
+        return body(ctx)
 
-    def plain(ctx: Context) -> None:
-        body(ctx)
+    def plain(ctx: Context) -> Any:
+        return body(ctx)
 
     function = coroutine if way in ("loop", "inline coroutine") else plain
     return hook(inline=way.startswith("inline"), **declaration)(function)
@@ -142,10 +142,24 @@ def test_nonsense_is_not_taken_over(what: str, way: str) -> None:
     json.dumps(result.as_record())
 
 
-@pytest.mark.parametrize("returned", [5, "text", {"a": 1}, object()])
-def test_what_a_hook_returns_means_nothing(returned: object) -> None:
-    result = run(hook(name="it")(lambda ctx: returned))  # type: ignore[arg-type,return-value]
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("returned", [5, "text", {"a": 1}, object(), type("x" * 10_000, (), {})()])
+def test_what_a_hook_returns_means_nothing_and_the_flow_says_so(returned: object, way: str) -> None:
+    def change(ctx: Context) -> object:
+        ctx.headers.set("x", "2")
+        return returned
+
+    result = run(made(way, change, writes=("headers.x",)), outgoing=request({}, x="1"))
     assert states(result) == {"it": "ran"}
+    assert result.outgoing.headers.get("x") == "2"
+    said = result.records[0].error
+    assert said
+    assert f"({type(returned).__name__[:80]}) means nothing" in said
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_hook_may_return_what_it_was_given(way: str) -> None:
+    assert run(made(way, lambda ctx: ctx), outgoing=request({})).records[0].error is None
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -81,13 +81,18 @@ def _hook(hook: dict[str, Any]) -> str:
     spent = hook.get("ms")
     if isinstance(spent, int | float) and not isinstance(spent, bool):
         words.append(text.duration(spent / 1000) if spent >= 1 else f"{spent:.2f}ms")
-    changed = hook.get("changed")
-    if isinstance(changed, list) and changed:
-        more = f" and {len(changed) - _NAMES} more" if len(changed) > _NAMES else ""
-        words.append(f"changed {', '.join(map(_said, changed[:_NAMES]))}{more}")
+    words += [_names("changed", hook.get("changed")), _names("dropped, for it is not declared:", hook.get("dropped"))]
     if hook.get("error"):
-        words.append(f"error: {_said(hook['error'])}")
+        # Of one that ran, or was to be skipped, it is a remark.
+        words.append(f"{'error: ' if hook.get('state') in ('failed', 'timeout') else ''}{_said(hook['error'])}")
     return " ".join(word for word in words if word)
+
+
+def _names(what: str, names: Any) -> str:
+    if not isinstance(names, list) or not names:
+        return ""
+    more = f" and {len(names) - _NAMES} more" if len(names) > _NAMES else ""
+    return f"{what} {', '.join(map(_said, names[:_NAMES]))}{more}"
 
 
 def _route(route: Any) -> str:

@@ -19,6 +19,12 @@ DENIED = {"allowed": False, "rule": "policy.deny[0] a.example", "reason": "a.exa
         ({"policy": DENIED}, "policy   a.example is denied (policy.deny[0] a.example)"),
         ({"policy": {"kind": "warning", "message": "80 % spent", "on_exceed": "deny"}}, "policy   80 % spent"),
         ({"unknown_hooks": ["shape", "nope"]}, "hook     none is configured that is called shape, nope"),
+        (
+            {"hooks": [{"name": "it", "state": "ran", "dropped": ["headers.x"]}]},
+            "hook     it ran dropped, for it is not declared: headers.x",
+        ),
+        ({"hooks": [{"name": "it", "state": "skipped", "error": "as asked"}]}, "hook     it skipped as asked"),
+        ({"hooks": [{"name": "it", "state": "failed", "error": "boom"}]}, "hook     it failed error: boom"),
         # Whatever a later version, or a hook, writes there.
         ({"refused": "no"}, "refused  no"),
         ({"policy": {"x": 1}}, 'policy   {"x":1}'),
