@@ -63,14 +63,17 @@ def restart(context: typer.Context) -> None:
 def reload(context: typer.Context) -> None:
     """Have the daemon read its settings anew: hooks, providers, prices, rules, budgets. A mistake changes nothing.
 
-    Ports, and what else is said where the daemon starts, need `ccinspect restart`.
+    Ports, and what else is said where the daemon starts, need `ccinspect restart`. Flows stored before are not read
+    again: see `ccinspect reanalyse`.
     """
     from ccinspect.control import protocol
     from ccinspect.control.client import ControlClient
 
+    # A mistake is told with its line, also where no daemon runs.
+    context.obj.config()
     with ControlClient.connect(context.obj.paths.control_socket) as client:
         client.call(protocol.RELOAD)
-    say("ccinspect: the settings were read anew")
+    say("ccinspect: the daemon has read its settings anew")
 
 
 def status(

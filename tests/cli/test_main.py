@@ -6,8 +6,10 @@ import subprocess
 import sys
 
 import pytest
+from typer.models import CommandInfo
 
 from ccinspect import __version__
+from ccinspect.cli.app import build_app
 from tests.cli.conftest import Place
 from tests.support.daemon import clean_environment
 
@@ -35,6 +37,20 @@ def test_without_a_command_the_help_is_an_error(group: list[str]) -> None:
     done = subprocess.run(argv, capture_output=True, timeout=60, env=clean_environment())
     assert (done.returncode, done.stdout) == (2, b"")
     assert b"Commands:" in done.stderr
+
+
+def test_each_command_is_registered_once() -> None:
+    # typer lets the later one stand in for the earlier, in silence.
+    groups = [build_app()]
+    while groups:
+        group = groups.pop()
+        names = [name_of(command) for command in group.registered_commands]
+        assert len(names) == len(set(names)), sorted(names)
+        groups += [each.typer_instance for each in group.registered_groups if each.typer_instance is not None]
+
+
+def name_of(command: CommandInfo) -> str:
+    return command.name or str(getattr(command.callback, "__name__", ""))
 
 
 @pytest.mark.parametrize(

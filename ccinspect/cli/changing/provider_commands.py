@@ -1,4 +1,4 @@
-"""providers: the table of providers, and what their expressions find; reload."""
+"""providers: the table of providers, and what their expressions find."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ def register(app: typer.Typer) -> None:
     group.command("list")(list_providers)
     group.command("test")(try_provider)
     app.add_typer(group, name="providers")
-    app.command()(reload)
 
 
 def list_providers(context: typer.Context, json: Json = False) -> None:
@@ -41,14 +40,3 @@ def try_provider(
     from ccinspect.cli.changing import provider_test
 
     return provider_test.show(context.obj, flow, provider, json)
-
-
-def reload(context: typer.Context) -> None:
-    """Have the daemon read the providers of the settings anew.
-
-    What is wrong in them is told, and the daemon keeps what it had. Flows stored before are not read again: see
-    `ccinspect reanalyse`.
-    """
-    from ccinspect.cli.changing import providers
-
-    providers.reload(context.obj)

@@ -1,15 +1,12 @@
-"""`providers list` and `reload`."""
+"""`providers list`."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 
-from ccinspect.cli import text
 from ccinspect.cli.instance import Instance
-from ccinspect.cli.output import CYAN, GREEN, say, write_json, write_table
+from ccinspect.cli.output import CYAN, GREEN, write_json, write_table
 from ccinspect.cli.table import Cell, Column
-from ccinspect.control import protocol
-from ccinspect.control.client import ControlClient
 from ccinspect.identity.providers import ProviderInfo, Providers
 
 COLUMNS = (
@@ -33,12 +30,3 @@ def list_providers(instance: Instance, as_json: bool) -> None:
 def _row(info: ProviderInfo) -> list[str | Cell]:
     source = Cell(info.source, "" if info.source == "built in" else GREEN)
     return [Cell(info.name, CYAN), info.title, source, ", ".join(info.dialects), ", ".join(info.hosts)]
-
-
-def reload(instance: Instance) -> None:
-    """Tell the daemon to read its providers anew. Raises ConfigError, and DaemonNotRunning when none runs."""
-    # A mistake is explained best by who reads the file here: with its line.
-    declared = instance.config().identities
-    with ControlClient.connect(instance.paths.control_socket) as client:
-        client.call(protocol.RELOAD)
-    say(f"ccinspect: the daemon has read its settings: {text.count(len(declared), 'provider')} of your own")

@@ -91,7 +91,7 @@ def test_providers_are_read_anew(start_daemon: StartDaemon) -> None:
     path.write_text(
         yaml.safe_dump(settings | {"providers": {"acme": {"hosts": ["acme.example"], "dialect": "ollama"}}})
     )
-    assert "1 provider of your own" in daemon.run("reload", check=True).stderr
+    assert "has read its settings anew" in daemon.run("reload", check=True).stderr
     path.write_text(yaml.safe_dump(settings | {"providers": {"acme": {"hosts": ["acme.example"], "dialect": "latin"}}}))
     wrong = daemon.run("reload")
     assert wrong.returncode == 2
