@@ -60,6 +60,7 @@ def _default(field: FieldInfo) -> Any:
     return None if value is PydanticUndefined else value
 
 
+MOST_PORT = 65535
 _WORDS: dict[Any, str] = {bool: "true or false", int: "number", float: "number", str: "string", Path: "path"}
 
 
@@ -71,7 +72,7 @@ def _kind_of(field: FieldInfo) -> str:
     if "parse_age" in validators:
         return "age"
     bounds = {type(item).__name__: item for item in field.metadata}
-    if field.annotation is int and "Le" in bounds:
+    if field.annotation is int and getattr(bounds.get("Le"), "le", None) == MOST_PORT:
         return "port"
     return _words(field.annotation)
 

@@ -48,6 +48,7 @@ def test_kinds_are_words() -> None:
     assert kinds["store.max_age"] == "age"
     assert kinds["store.max_bytes"] == "size"
     assert kinds["inspector.web_port"] == "port"
+    assert kinds["hooks.threads"] == kinds["otel.queue"] == "number"
     assert kinds["jail.host_ports"] == "`auto` or `none` or list of ports"
     assert kinds["inspector.passthrough_hosts"] == "list of regular expressions"
     assert kinds["inspector.reverse_targets"] == "list of {port, upstream}"
