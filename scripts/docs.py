@@ -66,8 +66,8 @@ every key, its default and what it does. A key that is not known is an error tha
 The environment beats the file: `CCINSPECT_SECTION__KEY=value`, for example `CCINSPECT_STORE__MAX_AGE=30d` or
 `CCINSPECT_INSPECTOR__PASSTHROUGH_HOSTS='["(^|\\.)example\\.com:443$"]'`; the value is YAML.
 
-The daemon reads its settings when it starts. After a change of hooks, providers, prices, rules, policy, budgets, `redact`
-or `otel`, `ccinspect reload` is enough; after any other, `ccinspect restart`.
+The daemon reads its settings when it starts. After a change of hooks, providers, prices, rules, policy, budgets,
+`redact` or `otel`, `ccinspect reload` is enough; after any other, `ccinspect restart`.
 
 A directory named by hand is an instance of its own, with its own daemon, data and socket. Give it other ports (0 picks
 free ones), and as many as you like can run side by side.
