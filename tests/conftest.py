@@ -79,9 +79,7 @@ def start_daemon(provider: Provider, tmp_path: Path) -> Iterator[StartDaemon]:
         numbers = itertools.count()
 
         def start(**blocks: Any) -> Daemon:
-            settings = settings_for(provider, tmp_path)
-            for block, values in blocks.items():
-                settings[block] = settings.get(block, {}) | values if isinstance(values, dict) else values
+            settings = settings_for(provider, tmp_path, **blocks)
             return stack.enter_context(started(Daemon(tmp_path / f"instance-{next(numbers)}", settings)))
 
         yield start

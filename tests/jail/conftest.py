@@ -168,9 +168,7 @@ def start(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[.
     with Provider() as provider, ExitStack() as stack:
 
         def start_one(**blocks: dict[str, Any]) -> Daemon:
-            settings = settings_for(provider, place)
-            for name, values in blocks.items():
-                settings[name] = settings.get(name, {}) | values
+            settings = settings_for(provider, place, **blocks)
             return stack.enter_context(started(Daemon(place / "instance", settings, unprivileged=as_user)))
 
         yield start_one

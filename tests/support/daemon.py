@@ -26,18 +26,29 @@ from tests.support import unprivileged as unprivileged_user
 Record = dict[str, Any]
 
 
-def settings_for(provider: Provider, directory: Path) -> dict[str, Any]:
-    """Settings of a daemon on free ports that finds the fake provider under the real host names."""
+def settings_for(provider: Provider, directory: Path, **blocks: Any) -> dict[str, Any]:
+    """Settings of a daemon on free ports that finds the fake provider under the real host names; see `merged`."""
     authority = provider.write_ca(directory / "provider-ca.pem")
-    return {
-        "inspector": {
-            "reverse_port": 0,
-            "proxy_port": 0,
-            "web_port": 0,
-            "upstream_ca": str(authority),
-            "connect_to": provider.connect_to(),
-        }
+    inspector = {
+        "reverse_port": 0,
+        "proxy_port": 0,
+        "web_port": 0,
+        "upstream_ca": str(authority),
+        "connect_to": provider.connect_to(),
     }
+    return merged({"inspector": inspector}, blocks)
+
+
+def merged(settings: Mapping[str, Any], blocks: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with blocks of others laid over them, key by key."""
+    result = dict(settings)
+    for name, values in blocks.items():
+        result[name] = result.get(name, {}) | values if isinstance(values, dict) else values
+    return result
+
+
+def is_http(record: Record) -> bool:
+    return bool(record["type"] == "http")
 
 
 class Daemon:
@@ -199,9 +210,7 @@ class Daemon:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def wait_for(
-        self, count: int, when: Callable[[Record], bool] = lambda record: record["type"] == "http", timeout: float = 20
-    ) -> list[Record]:
+    def wait_for(self, count: int, when: Callable[[Record], bool] = is_http, timeout: float = 20) -> list[Record]:
         """Return the finished flows for which `when` holds, once there are `count`. Raises AssertionError."""
 
         def found() -> list[Record]:

@@ -10,12 +10,8 @@ import yaml
 
 from ccinspect.control.client import ControlClient
 from ccinspect.store.query import StoreReader
-from tests.support.daemon import Daemon, Record
+from tests.support.daemon import Daemon, Record, is_http, merged
 from tests.support.waiting import wait_until
-
-
-def is_http(record: Record) -> bool:
-    return bool(record["type"] == "http")
 
 
 class SharedDaemon(Daemon):
@@ -36,10 +32,7 @@ class SharedDaemon(Daemon):
         """Begin a test: blocks of settings are merged over those of the start, and hold from now on.
 
         For what a reload changes: rules, providers, hooks, policy, masking and the token."""
-        settings = dict(self.settings)
-        for block, values in blocks.items():
-            settings[block] = settings.get(block, {}) | values if isinstance(values, dict) else values
-        self.paths.config_file.write_text(yaml.safe_dump(settings))
+        self.paths.config_file.write_text(yaml.safe_dump(merged(self.settings, blocks)))
         with ControlClient.connect(self.paths.control_socket) as control:
             control.call("reload")
         self.begin()
