@@ -15,9 +15,9 @@ _ELEMENTS = 6
 _SHOWN = 48
 
 
-def outline(value: Any, depth: int = _DEPTH) -> dict[str, str]:
+def outline(value: Any) -> dict[str, str]:
     """`{path: what stands there}`, for the upper levels of a value; short texts and numbers are shown themselves."""
-    return dict(_walk(value, "", depth))
+    return dict(_walk(value, "", _DEPTH))
 
 
 def _walk(value: Any, path: str, depth: int) -> Iterator[tuple[str, str]]:
