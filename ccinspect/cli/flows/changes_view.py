@@ -13,7 +13,12 @@ from ccinspect.cli.output import DIM, GREEN, RED, YELLOW, paint
 
 _STATES = {"ran": GREEN, "skipped": DIM, "failed": RED, "timeout": RED}
 _SEVERITIES = {"info": DIM, "warning": YELLOW, "error": RED}
+_HANDLED = {"flag": "noted", "stop": "stopped"}
 _NAMES = 12
+_TOLD = {
+    *("hooks", "route", "credentials", "attempts", "policy", "refused", "unknown_hooks", "diagnostics", "notes"),
+    "stored",
+}
 
 
 def change_lines(changes: dict[str, Any] | None) -> Iterator[str]:
@@ -40,12 +45,14 @@ def change_lines(changes: dict[str, Any] | None) -> Iterator[str]:
         severity = str(diagnostic.get("severity") or "")
         words = [severity, diagnostic.get("code"), diagnostic.get("path"), diagnostic.get("message")]
         yield _line("note", " ".join(_said(word) for word in words if word), _SEVERITIES.get(severity, ""))
+    notes = changes.get("notes")
+    for name, note in notes.items() if isinstance(notes, dict) else ():
+        yield _line(name, _masked(note), YELLOW) if name == "redact" else _line("notes", f"{name}: {_said(note)}")
     stored = changes.get("stored")
     for side, found in stored.items() if isinstance(stored, dict) else ():
         yield _line("stored", f"{side}: {_masked(found)}", YELLOW)
-    known = {"stored", "hooks", "route", "credentials", "attempts", "policy", "diagnostics", "refused", "unknown_hooks"}
     for name, value in changes.items():
-        if name not in known and value:
+        if name not in _TOLD and value:
             yield _line(name, _said(value))
 
 
@@ -64,12 +71,12 @@ def _refused(refused: Any) -> str:
 
 
 def _masked(found: Any) -> str:
-    """What the rules for what is kept found in one body or record."""
-    if not isinstance(found, dict):
+    """What the rules of `redact` found in one body or record."""
+    if not isinstance(found, dict) or not (found.get("findings") or found.get("unsearched")):
         return _said(found)
     names: dict[str, int] = {}
     for finding in _objects(found.get("findings")):
-        words = f"{_said(finding.get('name'))} {'noted' if finding.get('mode') == 'flag' else 'masked'}"
+        words = f"{_said(finding.get('name'))} {_HANDLED.get(str(finding.get('mode')), 'masked')}"
         names[words] = names.get(words, 0) + 1
     said = [f"{words} ({number})" if number > 1 else words for words, number in names.items()]
     said += [f"not searched for {_said(rule)}" for rule in found.get("unsearched") or ()]

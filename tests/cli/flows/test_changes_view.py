@@ -8,6 +8,15 @@ import pytest
 
 from ccinspect.cli.flows.changes_view import change_lines
 
+FOUND = {
+    "findings": [
+        {"rule": "keys", "name": "GitHub token", "mode": "mask", "path": ".messages[0].content"},
+        {"rule": "keys", "name": "GitHub token", "mode": "mask", "path": ".messages[1].content"},
+        {"rule": "mail", "name": "mail", "mode": "flag", "path": ".system"},
+        {"rule": "cust", "name": "cust", "mode": "stop", "path": ".system"},
+    ],
+    "unsearched": ["slow"],
+}
 DENIED = {"allowed": False, "rule": "policy.deny[0] a.example", "reason": "a.example is denied"}
 
 
@@ -25,10 +34,16 @@ DENIED = {"allowed": False, "rule": "policy.deny[0] a.example", "reason": "a.exa
         ),
         ({"hooks": [{"name": "it", "state": "skipped", "error": "as asked"}]}, "hook     it skipped as asked"),
         ({"hooks": [{"name": "it", "state": "failed", "error": "boom"}]}, "hook     it failed error: boom"),
+        (
+            {"notes": {"redact": FOUND}},
+            "redact   GitHub token masked (2), mail noted, cust stopped, not searched for slow",
+        ),
+        ({"notes": {"shape": {"shape": "team"}}}, 'notes    shape: {"shape":"team"}'),
         # Whatever a later version, or a hook, writes there.
         ({"refused": "no"}, "refused  no"),
         ({"policy": {"x": 1}}, 'policy   {"x":1}'),
         ({"policy": ["x"]}, 'policy   ["x"]'),
+        ({"notes": {"redact": 5}}, "redact   5"),
         ({"newer": {"a": "b"}}, 'newer    {"a":"b"}'),
     ],
 )
