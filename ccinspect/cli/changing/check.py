@@ -108,7 +108,8 @@ def _shape_problems(instance: Instance, config: Config) -> Iterator[Problem]:
 
 
 def _asked(instance: Instance, config: Config, target: str, assumed: Assumed) -> Asked:
-    if "://" in target or "/" in target:
+    # No id of a flow has a dot: that is a host.
+    if "/" in target or "." in target:
         return of_url(config, target, assumed)
     with open_store(instance) as store:
         record = store.get(target)

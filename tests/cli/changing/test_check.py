@@ -133,6 +133,10 @@ def test_a_stored_flow_is_asked_about(place: Place) -> None:
     }
 
 
+def test_a_host_alone_is_a_request_too(place: Place) -> None:
+    assert place.json("check", "api.anthropic.com")["request"]["known"]["url"] == "https://api.anthropic.com/"
+
+
 @pytest.mark.parametrize("target", ["nonsense", "ftp://a.example/", "https://[::1/x", "https:///x", "a.example:99999/"])
 def test_what_is_no_request_is_said(place: Place, target: str) -> None:
     done = place.run("check", target)
