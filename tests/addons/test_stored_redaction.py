@@ -42,7 +42,7 @@ LONG = "x" * (IN_MEMORY + 1000)
 def masking(shared_provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedDaemon]:
     """Of its own, since the one without rules keeps what is looked for here."""
     directory = tmp_path_factory.mktemp("masking")
-    settings = settings_for(shared_provider, directory) | {"redact": RULES}
+    settings = settings_for(shared_provider, directory, redact=RULES)
     with started(SharedDaemon(directory / "instance", settings)) as running:
         yield running
 

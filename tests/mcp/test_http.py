@@ -77,7 +77,7 @@ def send(daemon: Daemon) -> None:
 def serving(shared_provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     """A daemon for all tests, each of which leaves it serving."""
     directory = tmp_path_factory.mktemp("serving")
-    settings = settings_for(shared_provider, directory) | {"mcp": {"enabled": True, "port": 0}}
+    settings = settings_for(shared_provider, directory, mcp={"enabled": True, "port": 0})
     with started(Daemon(directory / "instance", settings)) as running:
         yield running
 

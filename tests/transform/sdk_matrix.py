@@ -39,7 +39,7 @@ def settings(provider: Provider, directory: Path) -> dict[str, Any]:
         f"to-{dialect.replace('_', '-')}": {"host": host, "type": dialect, "auth": f"echo {_KEY.format(dialect)}"}
         for dialect, host in _HOSTS.items()
     }
-    return settings_for(provider, directory) | {"providers": providers}
+    return settings_for(provider, directory, providers=providers)
 
 
 def check(
