@@ -104,3 +104,5 @@ def test_without_the_setting_nothing_is_logged_whatever_the_shell_says(
     foreign = tmp_path / "foreign"
     assert not foreign.exists() or all(line.startswith("#") for line in foreign.read_text().splitlines())
     assert list(daemon.paths.data_dir.glob("*.keylog*")) == []
+    # Nor does anything that the daemon starts, or connects to by itself.
+    assert b"KEYLOGFILE" not in Path(f"/proc/{daemon.status['store']['pid']}/environ").read_bytes()
