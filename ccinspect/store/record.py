@@ -82,16 +82,16 @@ def columns(record: Record) -> dict[str, Any]:
         "state": record["state"],
         "started_at": timing.get("started_at"),
         "ended_at": timing.get("ended_at"),
-        "method": _text(request.get("method")),
-        "scheme": _text(request.get("scheme")),
-        "host": _text(host).lower() if host is not None else None,
+        "method": column_text(request.get("method")),
+        "scheme": column_text(request.get("scheme")),
+        "host": column_text(host).lower() if host is not None else None,
         "port": port,
-        "path": _text(request.get("path")),
+        "path": column_text(request.get("path")),
         "status": status,
         "failed": int(failed),
         "request_size": sizes.get("request"),
         "response_size": sizes.get("response"),
-        "parent": _text(record.get("parent")),
+        "parent": column_text(record.get("parent")),
     }
 
 
@@ -133,7 +133,7 @@ def _address(record: Record, request: dict[str, Any]) -> tuple[Any, Any]:
     return server.get("sni") or address[0], address[1]
 
 
-def _text(value: object) -> Any:
+def column_text(value: object) -> Any:
     """SQLite takes no lone surrogates: those bytes become `?` in the column, and stay as they are in the record."""
     if value is None:
         return None

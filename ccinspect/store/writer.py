@@ -14,7 +14,7 @@ from ccinspect.store import bodies
 from ccinspect.store.bodies import BodyWriter, FileSource, MemorySource, Prepared, Source
 from ccinspect.store.changed import is_changed
 from ccinspect.store.losses import Losses
-from ccinspect.store.record import Record, RecordCodec, add_missing, add_timing, columns, part, to_json
+from ccinspect.store.record import Record, RecordCodec, add_missing, add_timing, column_text, columns, part, to_json
 from ccinspect.store.redaction import Redactor
 
 INLINE_MESSAGE = 4096
@@ -199,7 +199,7 @@ class FlowWriter:
         record = self._redactor.run(run) if self._redactor else run
         self._db.execute(
             "INSERT OR IGNORE INTO runs VALUES (?, ?, ?, ?, ?)",
-            (run["id"], record.get("name"), run.get("started_at"), run.get("ended_at"), to_json(record)),
+            (run["id"], column_text(record.get("name")), run.get("started_at"), run.get("ended_at"), to_json(record)),
         )
 
     def _run_ended(self, message: dict[str, Any]) -> None:

@@ -135,6 +135,17 @@ def test_runs_are_kept(tmp_path: Path) -> None:
         assert store.runs() == [mine | {"ended_at": 1010.0, "exit_code": 3}]
 
 
+def test_a_run_of_words_that_are_no_utf_8_is_kept(tmp_path: Path) -> None:
+    odd = os.fsdecode(b"a\xffb")
+    mine = run(name=odd, project=odd, tags={odd: odd}, command=[odd], cwd=f"/{odd}")
+    asyncio.run(record(tmp_path, {"kind": "run_started", "run": mine}))
+    with StoreReader(tmp_path) as store:
+        (kept,) = store.runs()
+    assert {key: kept[key] for key in ("name", "project", "tags", "command", "cwd")} == {
+        key: mine[key] for key in ("name", "project", "tags", "command", "cwd")
+    }
+
+
 def test_the_pieces_of_other_streams_are_kept_in_order(tmp_path: Path) -> None:
     socket_flow = flow(type="tcp", request=None, response=None)
     contents = [b"", b"hello", b"\x00" * 10_000, os.urandom(5000), os.urandom(200_000)]
