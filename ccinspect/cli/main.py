@@ -39,7 +39,7 @@ def dispatch(arguments: Sequence[str]) -> int:
             import traceback
 
             traceback.print_exc()
-        return _explain(error)
+        return _explain(error, arguments)
 
 
 def _open_missing_streams() -> None:
@@ -53,10 +53,16 @@ def _open_missing_streams() -> None:
             setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w", closefd=False))
 
 
-def _explain(error: Exception) -> int:
+def _explain(error: Exception, arguments: Sequence[str]) -> int:
     if isinstance(error, CcinspectError):
         report_error(error)
         return error.exit_code
+    if isinstance(error, UnicodeEncodeError):
+        # `run` takes any bytes; whatever else is asked for is text.
+        odd = next((word for word in arguments if not word.isascii() and not _is_text(word)), None)
+        if odd is not None:
+            report_error(CcinspectError(f"{odd} is no UTF-8 text", "check what it was copied from"))
+            return 2
     report_error(
         CcinspectError(
             f"internal error: {type(error).__name__}: {error}",
@@ -64,6 +70,14 @@ def _explain(error: Exception) -> int:
         )
     )
     return 1
+
+
+def _is_text(word: str) -> bool:
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _run(arguments: Sequence[str]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -37,6 +38,13 @@ def test_without_a_command_the_help_is_an_error(group: list[str]) -> None:
     done = subprocess.run(argv, capture_output=True, timeout=60, env=clean_environment())
     assert (done.returncode, done.stdout) == (2, b"")
     assert b"Commands:" in done.stderr
+
+
+@pytest.mark.parametrize("words", [["flows", "show"], ["flows", "list", "--host"], ["check"], ["cache"]])
+def test_an_argument_that_is_no_text_is_named(place: Place, words: list[str]) -> None:
+    done = place.run(*words, os.fsdecode(b"a\xffb"))
+    assert done.returncode == 2
+    assert done.stderr.startswith(rb"ccinspect: a\xffb is no UTF-8 text")
 
 
 def test_each_command_is_registered_once() -> None:
