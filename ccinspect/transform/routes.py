@@ -15,6 +15,7 @@ import regex
 from ccinspect.errors import TransformError
 from ccinspect.pipeline.message import Facts, Outgoing
 from ccinspect.transform.destinations import TRANSLATABLE, Destination, Destinations
+from ccinspect.transform.fallbacks import NextTarget
 from ccinspect.transform.needs import is_enveloped, model_in_path
 from ccinspect.transform.settings import TransformRule
 
@@ -100,6 +101,20 @@ class Router:
         )
         action: Literal["redirect", "transform"] = "transform" if foreign and destination.dialect else "redirect"
         return Decision(action, None, replace(destination, keeps_credentials=name == facts.provider))
+
+    def to_next(self, last: Decision, target: NextTarget, facts: Facts, outgoing: Outgoing) -> Decision:
+        """Where the next attempt of a fallback goes: another model of the provider of a rule goes where the rule says.
+
+        `last` is the decision that has failed, `outgoing` the client's own request. Raises TransformError as `route`.
+        """
+        rule = None if last.rule is None else self.rules[last.rule]
+        provider = target.provider or facts.provider or ""
+        if rule is not None and rule.action in ("redirect", "transform"):
+            named = rule.dest_provider or facts.provider
+            if provider == named:
+                other = rule.model_copy(update={"dest_model": target.model or rule.dest_model})
+                return replace(last, destination=self._destination(other, facts, outgoing, target.model))
+        return replace(self.to_provider(provider, facts, outgoing, target.model), rule=last.rule)
 
     def explain(self, facts: Facts, outgoing: Outgoing, model: str | None = None) -> list[Step]:
         """Rule by rule up to the one that takes the request, for people."""

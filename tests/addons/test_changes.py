@@ -295,6 +295,19 @@ class TestFallbacks:
         assert [attempt["status"] for attempt in changes["attempts"]] == [529, 529]
         assert changes["route"]["provider"] == "openai"
 
+    def test_another_model_of_a_rules_provider_is_asked_where_the_rule_says(
+        self, configure: Configure, provider: Provider
+    ) -> None:
+        then = {"attempts": 1, "to": [{"model": "claude-b"}, {"provider": "anthropic", "model": "claude-c"}]}
+        gateway = {"action": "redirect", "dest_provider": "anthropic", "dest_host": "api.openai.com"}
+        daemon = configure(providers=anthropic_with(fallbacks=then), inspector={"transforms": [gateway]})
+        for _ in range(2):
+            provider.answer_with(json_answer(529, {"type": "error"}))
+        ask(daemon)
+        assert [request.header("host") for request in provider.requests] == ["api.openai.com"] * 3
+        assert [json.loads(request.body)["model"] for request in provider.requests[1:]] == ["claude-b", "claude-c"]
+        assert only_flow(daemon)["changes"]["route"]["rule"] == 0
+
     def test_when_all_fail_the_client_gets_the_last_answer(self, configure: Configure, provider: Provider) -> None:
         daemon = configure(providers=anthropic_with(fallbacks={"attempts": 2, "max_delay": 0}))
         overloaded = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
