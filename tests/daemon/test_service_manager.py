@@ -8,6 +8,8 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from queue import Queue
+from threading import Thread
 from typing import Any
 
 import httpx
@@ -24,16 +26,22 @@ SECONDS = 30
 
 
 class Receiver:
-    """systemd's end of the socket."""
+    """systemd's end of the socket. Like systemd it reads at once: the kernel keeps ten datagrams, and loses the rest."""
 
     def __init__(self, address: str) -> None:
         self.address = address
+        self._heard: Queue[bytes] = Queue()
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.settimeout(SECONDS)
         self._socket.bind("\0" + address[1:] if address[0] == "@" else address)
+        self._reading = Thread(target=self._read)
+        self._reading.start()
+
+    def _read(self) -> None:
+        while message := self._socket.recv(4096):
+            self._heard.put(message)
 
     def next(self) -> dict[str, str]:
-        lines = self._socket.recv(4096).decode().splitlines()
+        lines = self._heard.get(timeout=SECONDS).decode().splitlines()
         return dict(line.split("=", 1) for line in lines)
 
     def until(self, name: str) -> dict[str, str]:
@@ -45,6 +53,8 @@ class Receiver:
         raise AssertionError(f"no {name}")
 
     def close(self) -> None:
+        self._socket.shutdown(socket.SHUT_RD)
+        self._reading.join()
         self._socket.close()
 
 
