@@ -26,7 +26,7 @@ SECONDS = 30
 
 
 class Receiver:
-    """systemd's end of the socket. Like systemd it reads at once: the kernel keeps ten datagrams, and loses the rest."""
+    """systemd's end of the socket. Like systemd it reads at once: the kernel keeps ten datagrams, no more."""
 
     def __init__(self, address: str) -> None:
         self.address = address
