@@ -116,8 +116,13 @@ def _runtime_base(env: Mapping[str, str]) -> Path | None:
 def make_private_dir(path: Path) -> Path:
     """Create a directory with mode 0700, or insist that an existing one is ours and closed to others.
 
-    Raises ConfigError when it cannot be made or belongs to someone else (a squatter in /tmp).
+    Raises ConfigError when it cannot be made, belongs to someone else (a squatter in /tmp), or its name is no UTF-8:
+    the TLS library finds no file in such a one.
     """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise ConfigError(f"the name of {path} is no UTF-8 text", "name another directory with --config DIR") from error
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         info = path.lstat()

@@ -56,3 +56,10 @@ def test_what_is_no_directory_is_refused(tmp_path: Path, kind: str) -> None:
         make_private_dir(path)
     if kind == "link":
         assert mode(elsewhere) == 0o755
+
+
+def test_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"a\xffb")
+    with pytest.raises(ConfigError, match="no UTF-8 text"):
+        make_private_dir(odd)
+    assert not odd.exists()
