@@ -49,6 +49,8 @@ def read_settings(path: Path) -> tuple[yaml.Node | None, dict[str, Any]]:
         where = f", line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or str(error)
         raise ConfigError(f"{path}{where}: not valid YAML: {problem}", "mend that line; nothing was started") from error
+    except RecursionError as error:
+        raise ConfigError(f"{path}: it is nested too deeply to be read", "mend it; nothing was started") from error
     if values is None:
         return None, {}
     if not isinstance(values, dict):

@@ -42,7 +42,7 @@ def told(error: ValidationError, root: type[BaseModel]) -> tuple[list[str], str,
     """(keys down to the first mistake, what it is, a hint). `root` is what the settings were read as."""
     first = _first(error, root)
     at = _keys(first)
-    if first["type"] == "extra_forbidden":
+    if first["type"] in ("extra_forbidden", "invalid_key"):
         keys = [*_shown(root, at[:-1]), at[-1]]
         known = fields_at(root, at[:-1])
         return keys, f"no setting `{'.'.join(keys)}`", nearest(at[-1], known) if known else "remove it"

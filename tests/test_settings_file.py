@@ -143,6 +143,16 @@ def test_a_mistake_is_told_in_words_of_the_settings(tmp_path: Path, text: str, t
     assert "Input should" not in said
 
 
+def test_what_nests_without_end_is_told(tmp_path: Path) -> None:
+    assert "nested too deeply" in refused(tmp_path, "[" * 5000 + "]" * 5000)
+    assert "nested too deeply" in refused(tmp_path, "hooks: " + "{a: " * 5000 + "1" + "}" * 5000)
+
+
+@pytest.mark.parametrize(("text", "key"), [("1: 2", "1"), ("store: {2: 3}", "store.2")])
+def test_a_key_that_is_a_number_is_told(tmp_path: Path, text: str, key: str) -> None:
+    assert f"no setting `{key}`" in refused(tmp_path, text)
+
+
 def test_what_may_be_a_secret_is_not_repeated(tmp_path: Path) -> None:
     assert "12345" not in refused(tmp_path, "proxy: {token: 12345}")
 
