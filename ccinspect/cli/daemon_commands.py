@@ -104,7 +104,7 @@ def status(
 def logs(
     context: typer.Context,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines are added.")] = False,
-    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many of the newest lines.")] = 50,
+    lines: Annotated[int, typer.Option("--lines", "-n", metavar="N", min=0, help="How many of the newest lines.")] = 50,
 ) -> None:
     """Show the daemon's log."""
     from ccinspect.cli import logfile

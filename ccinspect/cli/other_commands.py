@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
 def list_runs(
     context: typer.Context,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many of the newest runs.")] = 50,
+    limit: Annotated[int, typer.Option("--limit", "-n", metavar="N", min=1, help="How many of the newest runs.")] = 50,
 ) -> None:
     """List the recorded runs, the newest last."""
     from ccinspect.cli.output import write_table

@@ -87,7 +87,7 @@ def restart(context: typer.Context) -> None:
 
 def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines are added.")] = False,
-    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many of the newest lines.")] = 50,
+    lines: Annotated[int, typer.Option("--lines", "-n", metavar="N", min=0, help="How many of the newest lines.")] = 50,
 ) -> int:
     """Show what the service wrote to systemd's journal. `ccinspect logs` has the daemon's own log."""
     from ccinspect.cli.machine import service
