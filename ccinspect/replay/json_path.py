@@ -83,7 +83,7 @@ def _key(holder: Any, step: str | int, so_far: Path, last: bool) -> Any:
         step = int(step)
     index = step + len(holder) if step < 0 else step
     if not 0 <= index < len(holder) + (1 if last else 0):
-        raise _nowhere(so_far, f"the array has {len(holder)} elements")
+        raise _nowhere(so_far, f"the array has {len(holder)} element{'s' if len(holder) != 1 else ''}")
     return index
 
 
