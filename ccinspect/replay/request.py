@@ -158,9 +158,10 @@ def _sentinel(wish: Wish, match: ProviderMatch | None) -> str | None:
     if provider in wish.with_auth:
         return f"sk-ccinspect-{provider}"
     if wish.provider is not None:
+        known = f"`auth` stands at {', '.join(sorted(wish.with_auth))}; or " if wish.with_auth else ""
         raise CredentialsError(
-            f"providers.{wish.provider} has no `auth`, so nothing can be sent there with a credential",
-            f"add `auth` to providers.{wish.provider} in ccinspect.yaml, then: ccinspect restart",
+            f"the settings have no `auth` for a provider {wish.provider!r}, so no request can be sent there with a key",
+            f"{known}add it to providers.{wish.provider} in ccinspect.yaml, then: ccinspect restart",
         )
     return None
 

@@ -157,8 +157,9 @@ def test_what_is_missing_is_named() -> None:
     with pytest.raises(CredentialsError) as caught:
         made(environ={})
     assert "ANTHROPIC_API_KEY" in caught.value.hint
-    with pytest.raises(CredentialsError, match=r"providers\.other has no `auth`"):
-        made(wish=Wish(provider="other"))
+    with pytest.raises(CredentialsError, match="no `auth` for a provider 'other'") as caught:
+        made(wish=Wish(provider="other", with_auth=frozenset(["work"])))
+    assert "`auth` stands at work" in caught.value.hint
 
 
 @pytest.mark.parametrize("key", ["secret\n", "se cret", "secret\r\nX-Evil: 1", "sécret"])

@@ -116,7 +116,7 @@ def test_what_cannot_be_sent_is_said_and_not_sent(daemon: Daemon, provider: Prov
         ([], {}, 1, "ANTHROPIC_API_KEY"),
         (["--set", "nonsense"], ENVIRON, 2, "no assignment"),
         (["--set", "messages[9].content=1"], ENVIRON, 2, "the request has no .messages[9]"),
-        (["--provider", "nobody"], ENVIRON, 1, "providers.nobody has no `auth`"),
+        (["--provider", "nobody"], ENVIRON, 1, "no `auth` for a provider 'nobody'"),
         (["--times", "0"], ENVIRON, 2, "--times"),
     ]
     flow = ask(daemon)
