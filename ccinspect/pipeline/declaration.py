@@ -56,8 +56,8 @@ class Hook:
 
 def hook(
     *,
-    reads: Iterable[str] = (),
-    writes: Iterable[str] = (),
+    reads: str | Iterable[str] = (),
+    writes: str | Iterable[str] = (),
     guard: Guard | None = None,
     params: type[BaseModel] | None = None,
     stage: Stage | None = None,

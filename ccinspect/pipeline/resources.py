@@ -43,8 +43,9 @@ def parse_resource(name: object) -> Resource:
 
 
 def parse_resources(names: object, hook: str, what: str) -> tuple[Resource, ...]:
-    """Raises HookError."""
-    if isinstance(names, str) or not isinstance(names, Iterable):
+    """The parts that `names` is or holds. Raises HookError."""
+    names = (names,) if isinstance(names, str) else names
+    if not isinstance(names, Iterable):
         raise HookError(f"the hook {hook}: `{what}` is to be a tuple of names, not {names!r}", _KNOWN)
     try:
         return tuple(parse_resource(name) for name in names)

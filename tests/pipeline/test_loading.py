@@ -113,7 +113,7 @@ def test_a_changed_file_is_read_anew_when_it_was_forgotten(library: Library) -> 
         ("own", HEAD + "import no_such_module\n", ["own.py", "line 3", "no_such_module"]),
         ("own", "\0", ["own.py"]),
         ("own", HEAD + "@hook(reads=('bodi',))\ndef a(ctx): ...\n", ["hook a", "`bodi`", "body.KEY"]),
-        ("own", HEAD + "@hook(reads='body')\ndef a(ctx): ...\n", ["hook a", "tuple"]),
+        ("own", HEAD + "@hook(reads=7)\ndef a(ctx): ...\n", ["hook a", "tuple"]),
         ("own", HEAD + "@hook(writes=('headers.a b',))\ndef a(ctx): ...\n", ["headers.a b"]),
         ("own", HEAD + "@hook(writes=(5,))\ndef a(ctx): ...\n", ["5"]),
         ("own", HEAD + "@hook()\ndef a(): ...\n", ["hook a", "(ctx)"]),

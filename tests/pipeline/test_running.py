@@ -69,6 +69,16 @@ def test_what_was_declared_is_taken_over(way: str) -> None:
     json.dumps(result.as_record())
 
 
+def test_one_part_may_be_named_without_a_tuple() -> None:
+    def change(ctx: Context) -> None:
+        ctx.json["model"] = "b"
+        ctx.headers.set("x-new", "1")
+
+    result = run(made("inline", change, reads="session", writes="body"), outgoing=request(b'{"model": "a"}'))
+    assert result.outgoing.body == b'{"model": "b"}'
+    assert result.outgoing.headers.fields == ()
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_who_changes_nothing_costs_no_byte(way: str) -> None:
     given = request(b'{ "a" : 1e5 }', x="1")
