@@ -18,8 +18,9 @@ from tests.support.shared_daemon import SharedDaemon
 
 StartDaemon = Callable[..., Daemon]
 
-# Whoever runs the tests in the background of a script has Ctrl-C ignored, and so would everything that they start.
+# Whoever runs the tests in the background of a script, or by nohup, has these ignored, and so would all that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # Their files take longest. Begun first, none of them is left for one process alone at the end.
 _FIRST = ("agents", "demo", "store", "analysis", "cli", "jail", "daemon", "addons")
