@@ -18,7 +18,7 @@ from tests.support.shared_daemon import SharedDaemon
 
 StartDaemon = Callable[..., Daemon]
 
-# Whoever runs the tests in the background of a script, or by nohup, has these ignored, and so would all that they start.
+# Whoever runs the tests in the background of a script, or by nohup, has these ignored, and so would all they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
