@@ -182,10 +182,11 @@ class StreamTranslator:
 
     def _signs_of_life(self, events: Sequence[StreamEvent]) -> bytes:
         """Pings, for clients that give up a stream on which nothing comes for long."""
-        ping = _PINGS.get(self.needs.dialect)
-        if ping is None:
-            return b""
-        return ping * sum(isinstance(event, UnknownEvent) and event.name == "ping" for event in events)
+        said = b""
+        for event in events:
+            if isinstance(event, UnknownEvent) and event.name == "ping":
+                said += _PINGS.get(self.needs.dialect, b"")
+        return said
 
     def _look_at(self, data: bytes, events: Sequence[StreamEvent]) -> None:
         """Keep the start of the stream until it is known to be one."""

@@ -129,10 +129,14 @@ def mend(value: Json) -> Json:
     return value
 
 
+# Made once: `json.dumps` makes an encoder for each call that has options.
+_compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+
+
 def dump(value: Json) -> bytes:
     """Write compact UTF-8 JSON. What JSON cannot say (NaN, bytes, ...) is written as null. Never raises."""
     try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+        return _compact(value).encode()
     except UnicodeEncodeError:
         return json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False).encode()
     except (ValueError, TypeError, RecursionError):
@@ -145,10 +149,15 @@ def dump_text(value: Json) -> str:
 
 def dump_line(value: Json) -> str:
     """JSON for one line of a stream. Many clients take Unicode's other line ends for ends of lines: escaped here."""
+    try:
+        text = _compact(value)
+    except (ValueError, TypeError, RecursionError):
+        return dump_text(value)
+    if text.isascii():
+        return text
+    # Lone surrogates are escaped by `dump`.
     text = dump_text(value)
-    if not text.isascii():
-        text = text.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029").replace("\x85", "\\u0085")
-    return text
+    return text.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029").replace("\x85", "\\u0085")
 
 
 def _plain(value: Json, depth: int) -> Json:

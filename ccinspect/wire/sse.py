@@ -124,6 +124,8 @@ class SseDecoder:
 
 def encode_event(data: str, name: str = "") -> bytes:
     """Write one event. `data` may hold line ends; each line becomes a field of its own."""
+    if "\n" not in data and "\r" not in data:
+        return (f"event: {name}\ndata: {data}\n\n" if name else f"data: {data}\n\n").encode("utf-8", "replace")
     lines = [f"event: {name}"] if name else []
     text = data.replace("\r\n", "\n").replace("\r", "\n") if "\r" in data else data
     lines += [f"data: {line}" for line in text.split("\n")]
