@@ -104,12 +104,13 @@ def test_a_refusal_reaches_claude_code(user_daemon: Daemon, provider: Provider, 
     assert statuses == {400}
 
 
+# Each time, aider answers in test_understanding.py.
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("model", "host", "path"),
     [
         ("openai/gpt-fake-large", "api.openai.com", "/v1/chat/completions"),
-        # The same of aider's own code, in another of its client libraries.
-        pytest.param(*("anthropic/claude-fake-large", "api.anthropic.com", "/v1/messages"), marks=pytest.mark.long),
+        ("anthropic/claude-fake-large", "api.anthropic.com", "/v1/messages"),
     ],
 )
 def test_aider_answers_and_is_seen(

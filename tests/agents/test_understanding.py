@@ -122,6 +122,7 @@ class TestClaudeCode:
         }
         assert set(askers(user_daemon, "api.anthropic.com").values()) == {"claude"}
 
+    @pytest.mark.long
     def test_a_tool_that_must_be_searched_first(self, claude: Run, user_daemon: Daemon, provider: Provider) -> None:
         claude("-p", 'Use the tool ToolSearch with {"query": "select:mcp__sky__weather", "max_results": 3}')
         said = claude("-c", "-p", f"Use the tool mcp__sky__weather with {BONN}")
@@ -215,6 +216,7 @@ class TestCodex:
         assert composition_of(user_daemon, calls[1])["sources"]["tool:functions.exec"] > 0
         assert set(askers(user_daemon, "api.openai.com").values()) == {"codex"}
 
+    @pytest.mark.long
     def test_tools_that_a_script_runs(self, codex: Run, project: Path, user_daemon: Daemon, provider: Provider) -> None:
         sky, *arguments = sky_command(project)
         settings = [f'mcp_servers.sky.command="{sky}"', f"mcp_servers.sky.args={json.dumps(arguments)}"]
