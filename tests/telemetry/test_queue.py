@@ -78,12 +78,16 @@ def test_spans_are_bounded_in_bytes_too(collector: Collector, monkeypatch: pytes
 def test_a_batch_that_fails_is_tried_again(collector: Collector) -> None:
     collector.problem = "no route"
     collector.open.set()
+
+    def fail_once(spans: Sequence[Span]) -> str | None:
+        problem, collector.problem = collector.send(spans), None
+        return problem
+
     news = threading.Semaphore(0)
-    queue = SpanQueue(collector.send, 10, news.release, QUICK)
+    queue = SpanQueue(fail_once, 10, news.release, QUICK)
     queue.put(span(0))
     assert news.acquire(timeout=30)
     assert queue.state.last_error == "no route"
-    collector.problem = None
     assert queue.close(30)
     assert collector.got == ["span 0"]
     assert not queue.state.failing
@@ -92,10 +96,12 @@ def test_a_batch_that_fails_is_tried_again(collector: Collector) -> None:
 def test_one_that_is_refused_for_ever_is_dropped(collector: Collector) -> None:
     collector.problem = "not of this sort"
     collector.open.set()
-    queue = SpanQueue(collector.send, 10, pauses=QUICK)
+    news = threading.Semaphore(0)
+    queue = SpanQueue(collector.send, 10, news.release, QUICK)
     queue.put(span(0))
+    # Told after each try, the last one included.
     for _ in range(queues.TRIES):
-        assert collector.asked.acquire(timeout=30)
+        assert news.acquire(timeout=30)
     collector.problem = None
     queue.put(span(1))
     assert queue.close(30)
