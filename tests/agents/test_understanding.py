@@ -167,7 +167,8 @@ class TestClaudeCode:
         assert {call["price"]["dollars"] for call in counted} == {0}
 
     def test_what_the_tools_run(self, claude: Run, user_daemon: Daemon, provider: Provider) -> None:
-        command = f"curl -sS {SKY_URL}?by=tool; git ls-remote http://api.openai.com/x.git"
+        # In quotes: Claude runs it with the user's shell, and to zsh a bare `?` is a pattern.
+        command = f"curl -sS '{SKY_URL}?by=tool'; git ls-remote http://api.openai.com/x.git"
         said = claude("-p", f"Use the tool Bash with {json.dumps({'command': command, 'description': 'look'})}")
         assert "no API key was sent" in said
         assert "could not read Username for 'http://api.openai.com'" in said
