@@ -75,7 +75,7 @@ def comes_from_a_program(request: http.Request) -> bool:
     """Whether no browser sent it for a page of somebody else."""
     if "sec-fetch-site" in request.headers and request.headers["sec-fetch-site"] not in ("none", "same-origin"):
         return False
-    origin, host = request.headers.get("origin"), request.headers.get("host")
+    origin, host = request.headers.get("origin"), request.host_header
     if origin is not None and not is_loopback(_name(origin)):
         return False
     return not host or is_loopback(_name(f"//{host}"))

@@ -132,14 +132,15 @@ def route_by_path(path: str, anthropic: bool = False) -> Origin | None:
 
 
 def _redirect(request: http.Request, origin: Origin, keep_host: bool) -> None:
-    host_header = request.headers.get("host")
+    asked = request.host_header
     request.scheme = origin.scheme
     request.data.port = origin.port
     request.data.host = origin.host
-    if host_header is not None and not keep_host:
+    if asked is not None and not keep_host:
         default = 443 if origin.scheme == "https" else 80
         name = f"[{origin.host}]" if ":" in origin.host else origin.host
-        request.headers["host"] = name if origin.port == default else f"{name}:{origin.port}"
+        # In HTTP/2 that is `:authority`.
+        request.host_header = name if origin.port == default else f"{name}:{origin.port}"
 
 
 def _error(status: int, message: str, code: str) -> http.Response:

@@ -100,6 +100,18 @@ def test_a_prefix_alone_asks_for_the_root() -> None:
     assert arrive("/r/abc/ollama?x", abc=run).request.path == "/?x"
 
 
+@pytest.mark.parametrize(("keep_host", "told"), [(False, "api.openai.com"), (True, "127.0.0.1:4000")])
+def test_the_authority_of_http2_is_the_upstreams(keep_host: bool, told: str) -> None:
+    flow = tflow.tflow()
+    flow.client_conn.proxy_mode = ProxyMode.parse(f"regular@127.0.0.1:{PORT}")
+    flow.request.http_version, flow.request.headers = "HTTP/2.0", type(flow.request.headers)()
+    flow.request.authority, flow.request.path = "127.0.0.1:4000", "/v1/responses"
+    listener = Listener("reverse", None, Origin("https", "api.openai.com", 443), keep_host=keep_host)
+    ReverseRouting(Sources({("regular", PORT): listener}, {})).requestheaders(flow)
+    assert (flow.request.authority, flow.request.host) == (told, "api.openai.com")
+    assert flow.request.headers.fields == ()
+
+
 def test_the_host_header_of_a_local_model_server_is_left_alone() -> None:
     target = Listener("reverse", "abc", Origin("http", "127.0.0.1", 11434), keep_host=True)
     flow = arrive("/anything", target)
