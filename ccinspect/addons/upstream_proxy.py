@@ -15,36 +15,28 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections.abc import Generator
-from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from mitmproxy import connection, flow, http
+from mitmproxy import connection, http
 from mitmproxy.proxy import commands, context, events, layer, server, server_hooks
 from mitmproxy.proxy.layers import modes
-from mitmproxy.proxy.layers.http import DropStream, GetHttpConnection, HttpLayer, HttpStream, SendHttp
+from mitmproxy.proxy.layers.http import GetHttpConnection, HttpLayer, HttpStream
 from mitmproxy.proxy.layers.http import _http1 as h1
 from mitmproxy.proxy.layers.http._base import ReceiveHttp
 from mitmproxy.proxy.layers.http._events import (
     ErrorCode,
     RequestHeaders,
-    RequestProtocolError,
-    ResponseData,
-    ResponseEndOfMessage,
     ResponseHeaders,
     ResponseProtocolError,
 )
-from mitmproxy.proxy.layers.http._hooks import HttpErrorHook
 
 from ccinspect.addons import hints
 from ccinspect.addons.borrowed_addresses import BorrowedAddresses
-from ccinspect.addons.outgoing import FactFinder
 from ccinspect.addons.records import VIA
 from ccinspect.errors import UpstreamProxyError
 from ccinspect.outward.proxy import UpstreamProxy
 from ccinspect.outward.tunnel import Streams, open_to_proxy, open_tunnel, refusal
-from ccinspect.transform.answers import failed
-from ccinspect.wire.model import ErrorKind
 
 Commands = Generator[commands.Command, Any, None]
 
@@ -63,34 +55,18 @@ class _ProxyFailed(OSError):
     """What mitmproxy catches when a connection cannot be opened."""
 
 
-@dataclass
-class ProxyProblemHook(commands.StartHook):
-    """A request was not sent because of the upstream proxy; `flow.error` says why, and an answer is wanted."""
-
-    name = "ccinspect_proxy_problem"
-    flow: http.HTTPFlow
-
-
 class ThroughProxy:
-    """Addon: refuses what no proxy carries, and answers what the proxy did not let through."""
+    """Addon: refuses what no proxy carries."""
 
     name = "ccinspect_upstream_proxy"
 
-    def __init__(self, proxy: UpstreamProxy, facts: FactFinder) -> None:
+    def __init__(self, proxy: UpstreamProxy) -> None:
         self.proxy = proxy
-        self.facts = facts
 
     def server_connect(self, data: server_hooks.ServerConnectionHookData) -> None:
         server = data.server
         if server.transport_protocol == "udp" and server.address and self.proxy.covers(*server.address[:2]):
             server.error = f"refused: {hints.NO_UDP_THROUGH_PROXY}"
-
-    def ccinspect_proxy_problem(self, captured: http.HTTPFlow) -> None:
-        if captured.error is None or captured.response is not None:
-            return
-        message = f"ccinspect could not send this request: {captured.error.msg}"
-        answer = failed(self.facts.of(captured).dialect, ErrorKind.SERVER, message, status=502)
-        captured.response = http.Response.make(answer.status, answer.body, http.Headers(answer.headers.fields))
 
 
 def install(proxy: UpstreamProxy, borrowed: BorrowedAddresses) -> None:
@@ -100,7 +76,6 @@ def install(proxy: UpstreamProxy, borrowed: BorrowedAddresses) -> None:
     _know_plain_requests()
     _send_in_absolute_form()
     _read_refusals(proxy)
-    _answer_problems()
 
 
 def _dial_through(proxy: UpstreamProxy) -> None:
@@ -304,34 +279,3 @@ def _read_refusals(proxy: UpstreamProxy) -> None:
             yield command
 
     h1.Http1Client.read_headers = read_or_fail  # type: ignore[method-assign]
-
-
-def _answer_problems() -> None:
-    handle_error = HttpStream.handle_protocol_error
-
-    def answer_or_handle(self: HttpStream, event: RequestProtocolError | ResponseProtocolError) -> Commands:
-        if not (
-            isinstance(event, ResponseProtocolError)
-            and hints.PROXY in event.message
-            and self.client_state == self.state_done
-            and self.server_state not in (self.state_done, self.state_errored)
-            and self.flow.response is None
-        ):
-            yield from handle_error(self, event)
-            return
-        self.flow.error = flow.Error(event.message)
-        yield ProxyProblemHook(self.flow)
-        yield HttpErrorHook(self.flow)
-        if (yield from self.check_killed(False)):
-            return
-        response = self.flow.response
-        assert response is not None
-        yield SendHttp(ResponseHeaders(self.stream_id, response, False), self.context.client)
-        if response.raw_content and self.flow.request.method != "HEAD":
-            yield SendHttp(ResponseData(self.stream_id, response.raw_content), self.context.client)
-        yield SendHttp(ResponseEndOfMessage(self.stream_id), self.context.client)
-        self.server_state = self.state_errored
-        self.flow.live = False
-        yield DropStream(self.stream_id)
-
-    HttpStream.handle_protocol_error = answer_or_handle  # type: ignore[method-assign]

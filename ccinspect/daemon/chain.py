@@ -10,7 +10,7 @@ from typing import Any
 from mitmproxy import http
 
 from ccinspect import __version__
-from ccinspect.addons import content_views, fidelity, gate, resending, upstream_proxy
+from ccinspect.addons import content_views, fidelity, gate, resending, unanswered, upstream_proxy
 from ccinspect.addons.borrowed_addresses import BorrowedAddresses
 from ccinspect.addons.bounded_view import BoundedView
 from ccinspect.addons.changes import Changes
@@ -26,6 +26,7 @@ from ccinspect.addons.own_endpoints import OwnEndpoints
 from ccinspect.addons.plain_http2 import PlainHttp2
 from ccinspect.addons.reverse_routing import ReverseRouting
 from ccinspect.addons.spending import Spending
+from ccinspect.addons.unanswered import Unanswered
 from ccinspect.addons.upstream_proxy import ThroughProxy
 from ccinspect.addons.who import Who
 from ccinspect.config import Config
@@ -47,6 +48,7 @@ def extend_mitmproxy(base: Groundwork) -> BorrowedAddresses:
     What is returned are the addresses lent to names that are resolved elsewhere.
     """
     fidelity.install()
+    unanswered.install()
     resending.install()
     gate.install()
     log_tls_keys(KeyLog(base.paths.tls_keylog) if base.config.inspector.keylog else None)
@@ -100,7 +102,8 @@ class Chain:
             self._spending,
             self.changes,
             ConnectTo(base.sources, base.targets, borrowed, base.is_resolved_elsewhere),
-            *([ThroughProxy(base.proxy, self._facts)] if base.proxy is not None else []),
+            *([ThroughProxy(base.proxy)] if base.proxy is not None else []),
+            Unanswered(self._facts),
             self._who,
             self.recording,
         )

@@ -20,13 +20,10 @@ from mitmproxy import connection
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 from mitmproxy.test import tflow
 
-from ccinspect.addons.outgoing import FactFinder
-from ccinspect.addons.sources import Sources
 from ccinspect.addons.upstream_proxy import ThroughProxy, in_absolute_form
 from ccinspect.demo.api import HOSTS
 from ccinspect.demo.certificates import Authority
 from ccinspect.demo.provider import Provider
-from ccinspect.identity.providers import Providers
 from ccinspect.outward.proxy import UpstreamProxy
 from ccinspect.outward.settings import UpstreamProxySettings
 from tests.support.corporate import PASSWORD, USER, Proxy, tinyproxy
@@ -291,7 +288,7 @@ def test_a_place_that_the_proxy_does_not_open_is_told_in_the_clients_dialect(cor
 def test_udp_is_refused_where_only_the_proxy_leads(tmp_path: Path, host: str, transport: str, refused: bool) -> None:
     proxy = UpstreamProxy(UpstreamProxySettings(url="http://127.0.0.1:1"), tmp_path)
     server = connection.Server(address=(host, 4433), transport_protocol=transport)
-    addon = ThroughProxy(proxy, FactFinder(Sources(), Providers()))
+    addon = ThroughProxy(proxy)
     addon.server_connect(ServerConnectionHookData(server=server, client=tflow.tclient_conn()))
     assert ("UDP does not go through the upstream proxy" in (server.error or "")) is refused
 
