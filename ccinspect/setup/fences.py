@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ccinspect.setup.edits import Insert, NotUnderstood, line_end
 
 BEGIN, END = "# >>> ccinspect >>>", "# <<< ccinspect <<<"
 _MARKER = re.compile(rf"(?:^|(?<=\ufeff))[ \t]*(?:{re.escape(BEGIN)}|{re.escape(END)})[ \t]*\r?$", re.MULTILINE)
 _BYTE_ORDER_MARK = "\ufeff"
+
+
+class Fenced:
+    """The half of a form (`forms.py`) that finds our lines again by their markers, whatever they say."""
+
+    def remove(self, text: str, settings: Mapping[tuple[str, ...], Any], made: Sequence[tuple[str, ...]]) -> str:
+        return remove(text)
+
+    def made(self, text: str, settings: Mapping[tuple[str, ...], Any]) -> list[tuple[str, ...]]:
+        return []
 
 
 def find(text: str) -> list[tuple[int, int]]:

@@ -37,6 +37,8 @@ class Form(Protocol):
 
 
 class Json:
+    """Any JSON, with or without comments."""
+
     def add(self, text: str, settings: Settings) -> list[Insert]:
         return jsonc.add(text, settings)
 
@@ -48,8 +50,8 @@ class Json:
 
 
 @dataclass(frozen=True)
-class Fenced:
-    """A format of lines, where ours stand between markers. Settings have one key each."""
+class KeyLines(fences.Fenced):
+    """Lines for keys. Settings have one key each."""
 
     read: Callable[[str], dict[str, Any]]
     """The keys of a text; raises NotUnderstood."""
@@ -71,12 +73,6 @@ class Fenced:
         _check(self.read(apply(text, inserts)), there | missing)
         return inserts
 
-    def remove(self, text: str, settings: Settings, made: Sequence[tuple[str, ...]]) -> str:
-        return fences.remove(text)
-
-    def made(self, text: str, settings: Settings) -> list[tuple[str, ...]]:
-        return []
-
 
 def _check(reads: dict[str, Any], wanted: dict[str, Any]) -> None:
     """Whatever the file holds, it must read as it did, with ours beside."""
@@ -84,7 +80,7 @@ def _check(reads: dict[str, Any], wanted: dict[str, Any]) -> None:
         raise NotUnderstood("lines added to it would not mean what they say")
 
 
-class Toml:
+class Toml(fences.Fenced):
     """Keys of the root stand before the first table, tables of ours at the end. A path has one key, or is a table's."""
 
     def add(self, text: str, settings: Settings) -> list[Insert]:
@@ -109,12 +105,6 @@ class Toml:
         inserts = [*(fences.prepend(text, root) if root else ()), *(fences.append(text, tables) if tables else ())]
         _check(_read_toml(apply(text, inserts)), wanted)
         return inserts
-
-    def remove(self, text: str, settings: Settings, made: Sequence[tuple[str, ...]]) -> str:
-        return fences.remove(text)
-
-    def made(self, text: str, settings: Settings) -> list[tuple[str, ...]]:
-        return []
 
 
 def _write_toml(values: Mapping[str, Any]) -> list[str]:
@@ -167,24 +157,18 @@ def _write_yaml(key: str, value: Any) -> list[str]:
     return [f"{key}:", *(f"  - {json.dumps(item, ensure_ascii=False)}" for item in items)]
 
 
-class ShellLines:
+class ShellLines(fences.Fenced):
     """A shell's start file: one line of ours at its end, the only value of the settings."""
 
     def add(self, text: str, settings: Settings) -> list[Insert]:
         return fences.append(text, list(settings.values()))
 
-    def remove(self, text: str, settings: Settings, made: Sequence[tuple[str, ...]]) -> str:
-        return fences.remove(text)
-
-    def made(self, text: str, settings: Settings) -> list[tuple[str, ...]]:
-        return []
-
 
 FORMS: Mapping[str, Form] = {
     "json": Json(),
     "toml": Toml(),
-    "dotenv": Fenced(read_dotenv, _write_dotenv),
-    "yaml": Fenced(_read_yaml, _write_yaml),
+    "dotenv": KeyLines(read_dotenv, _write_dotenv),
+    "yaml": KeyLines(_read_yaml, _write_yaml),
     "reverse-targets": ReverseTargets(),
     "shell": ShellLines(),
 }

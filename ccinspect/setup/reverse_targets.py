@@ -14,7 +14,7 @@ from ccinspect.setup.edits import Insert, InTheWay, NotUnderstood, apply
 _BLOCK, _KEY = "inspector", "reverse_targets"
 
 
-class ReverseTargets:
+class ReverseTargets(fences.Fenced):
     """The form of a file whose only setting of ours is `inspector.reverse_targets`, a tuple of {port, upstream}."""
 
     def add(self, text: str, settings: Mapping[tuple[str, ...], Any]) -> list[Insert]:
@@ -30,12 +30,6 @@ class ReverseTargets:
         if _targets_or_nothing(apply(text, inserts)) != [*missing, *there]:
             raise NotUnderstood("lines added to it would not mean what they say")
         return inserts
-
-    def remove(self, text: str, settings: Mapping[tuple[str, ...], Any], made: Sequence[tuple[str, ...]]) -> str:
-        return fences.remove(text)
-
-    def made(self, text: str, settings: Mapping[tuple[str, ...], Any]) -> list[tuple[str, ...]]:
-        return []
 
 
 def _insert(text: str, targets: Sequence[Mapping[str, Any]]) -> Insert:
