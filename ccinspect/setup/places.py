@@ -16,6 +16,8 @@ class Places:
     home: Path
     cwd: Path
     claude: Path
+    claude_state: Path
+    """The file in which Claude Code keeps its MCP servers, among much else."""
     codex: Path
     gemini: Path
     opencode: Path
@@ -32,6 +34,7 @@ class Places:
             home=home,
             cwd=cwd,
             claude=named_dir(environ, "CLAUDE_CONFIG_DIR", home / ".claude"),
+            claude_state=named_dir(environ, "CLAUDE_CONFIG_DIR", home) / ".claude.json",
             codex=named_dir(environ, "CODEX_HOME", home / ".codex"),
             gemini=home / ".gemini",
             opencode=config / "opencode",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -11,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from ccinspect.cli.instance import Instance
-from ccinspect.cli.machine.setup_view import notes_of, snippet
+from ccinspect.cli.machine.setup_view import notes_of, places_of, snippet
 from ccinspect.cli.output import say, write
 from ccinspect.setup import applying
 from ccinspect.setup.agents import FileNeed
+from ccinspect.setup.places import Places
 
 NAME = "ccinspect"
 
@@ -23,7 +23,7 @@ NAME = "ccinspect"
 class Client:
     """Where a client keeps its servers, and how it writes one."""
 
-    file: Callable[[], Path]
+    file: Callable[[Places], Path]
     key: str
     entry: Callable[[list[str]], dict[str, Any]]
     form: str = "json"
@@ -33,27 +33,16 @@ def _stdio(command: list[str]) -> dict[str, Any]:
     return {"command": command[0], "args": command[1:]}
 
 
-def _home(*parts: str) -> Callable[[], Path]:
-    return lambda: Path.home().joinpath(*parts)
-
-
-def _under(variable: str, default: tuple[str, ...], name: str) -> Callable[[], Path]:
-    """A file in the directory that a variable names, or in its default."""
-    return lambda: Path(os.environ.get(variable) or Path.home().joinpath(*default)) / name
-
-
 CLIENTS = {
-    "claude": Client(
-        _under("CLAUDE_CONFIG_DIR", (), ".claude.json"), "mcpServers", lambda c: {"type": "stdio"} | _stdio(c)
-    ),
-    "codex": Client(_under("CODEX_HOME", (".codex",), "config.toml"), "mcp_servers", _stdio, "toml"),
-    "gemini": Client(_home(".gemini", "settings.json"), "mcpServers", _stdio),
+    "claude": Client(lambda places: places.claude_state, "mcpServers", lambda c: {"type": "stdio"} | _stdio(c)),
+    "codex": Client(lambda places: places.codex / "config.toml", "mcp_servers", _stdio, "toml"),
+    "gemini": Client(lambda places: places.gemini / "settings.json", "mcpServers", _stdio),
     "opencode": Client(
-        lambda: Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "opencode" / "opencode.json",
+        lambda places: places.opencode / "opencode.json",
         "mcp",
         lambda command: {"type": "local", "command": command, "enabled": True},
     ),
-    "cursor": Client(_home(".cursor", "mcp.json"), "mcpServers", _stdio),
+    "cursor": Client(lambda places: places.home / ".cursor" / "mcp.json", "mcpServers", _stdio),
 }
 
 
@@ -83,7 +72,9 @@ def change(instance: Instance, name: str, *, remove: bool) -> None:
 
 def _need(instance: Instance, name: str) -> FileNeed:
     client = CLIENTS[name]
-    return FileNeed(client.file(), client.form, {(client.key, NAME): client.entry(command_line(instance))})
+    return FileNeed(
+        client.file(places_of(instance)), client.form, {(client.key, NAME): client.entry(command_line(instance))}
+    )
 
 
 def command_line(instance: Instance) -> list[str]:

@@ -51,7 +51,7 @@ def write(instance: Instance, name: str, modes: Sequence[Mode], json: bool) -> N
             break
     else:
         raise _nothing_to_write(entry, mode, need)
-    member = entry.member(_places(instance))
+    member = entry.member(places_of(instance))
     secret = token_to_show(instance) is not None
     steps = applying.write(member, need.files, notes_of(instance), undo_hint=f"ccinspect setup {name}", secret=secret)
     _report(name, mode, steps, need.notes, json)
@@ -63,7 +63,7 @@ def write(instance: Instance, name: str, modes: Sequence[Mode], json: bool) -> N
 
 def undo(instance: Instance, name: str, json: bool) -> None:
     """Take out of the program's files what `write` put there. Raises SetupError."""
-    steps = applying.undo(ENTRIES[name].member(_places(instance)), _candidates(instance, name), notes_of(instance))
+    steps = applying.undo(ENTRIES[name].member(places_of(instance)), _candidates(instance, name), notes_of(instance))
     if json or steps:
         _report(name, None, steps, (), json)
     else:
@@ -72,7 +72,7 @@ def undo(instance: Instance, name: str, json: bool) -> None:
 
 def _candidates(instance: Instance, name: str) -> list[FileNeed]:
     """The files that this program may have, whatever the ports are."""
-    places = _places(instance)
+    places = places_of(instance)
     listeners = Listeners(0, 0, instance.paths.ca_cert, Path(os.devnull))
     entry = ENTRIES[name]
     return [file for need in (entry.base_url, entry.proxy) for file in need(listeners, places).files]
@@ -80,10 +80,10 @@ def _candidates(instance: Instance, name: str) -> list[FileNeed]:
 
 def _need(instance: Instance, entry: Entry, mode: Mode) -> Need:
     listeners = find_listeners(instance, trust=mode == "proxy")
-    return entry.need(mode, listeners, _places(instance))
+    return entry.need(mode, listeners, places_of(instance))
 
 
-def _places(instance: Instance) -> Places:
+def places_of(instance: Instance) -> Places:
     return Places.find(os.environ, Path.cwd(), instance.paths.config_file)
 
 
