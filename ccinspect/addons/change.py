@@ -353,8 +353,6 @@ class Change:
     async def _go_to(self, target: NextTarget) -> None:
         """Make the request for the next target. When that fails, the last answer still is that of the one before."""
         decision = self._plan.router.to_next(self._decision, target, self._facts, self._asked)
-        if target.model is not None and decision.destination is not None and decision.destination.model is None:
-            decision = replace(decision, destination=replace(decision.destination, model=target.model))
         before = self._decision, self._translated, self._diagnostics, self.exchange.changes.get("credentials")
         try:
             await self._make(decision)

@@ -96,8 +96,9 @@ class ReverseRouting:
 
     def _reaches_ollama(self, listener: Listener) -> bool:
         """A jail reaches the models of this machine only when they are among its own ports."""
-        own = [each for each in self.sources.listeners.values() if each.run == listener.run]
-        return listener.run is None or any(each.target == OLLAMA for each in own)
+        if listener.run is None:
+            return True
+        return any(each.target == OLLAMA for each in self.sources.listeners.values() if each.run == listener.run)
 
     def _replayed(self, flow: http.HTTPFlow) -> Origin | None:
         """Where `flows replay` says that the first request went. A web page could not say so."""
