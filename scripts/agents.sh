@@ -7,6 +7,7 @@ set -eu
 here=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 cd "$here"
 . scripts/find.sh
+trust_system_roots
 
 # Pinned: a new version of an agent must fail the tests of the day it is taken up, not those of any day.
 CLAUDE_CODE=@anthropic-ai/claude-code@2.1.329

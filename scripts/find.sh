@@ -1,5 +1,14 @@
-# Functions that find a Python and uv on this machine. Expect $here, the checkout.
+# Functions that find a Python, uv and the certificates to trust on this machine. Expect $here, the checkout.
 # shellcheck shell=sh disable=SC2154
+
+# A company's own authority is in the system's store. uv, npm and an older pip trust a list of their own, if not told.
+trust_system_roots() {
+    roots=/etc/ssl/certs/ca-certificates.crt
+    if [ -r "$roots" ]; then
+        export SSL_CERT_FILE="${SSL_CERT_FILE:-$roots}" PIP_CERT="${PIP_CERT:-$roots}"
+        export NODE_EXTRA_CA_CERTS="${NODE_EXTRA_CA_CERTS:-$roots}"
+    fi
+}
 
 # A candidate is judged by running it: a pyenv shim is an executable file even when no Python stands behind it.
 python_between() { # COMMAND LOWEST HIGHEST: minor versions of Python 3

@@ -15,6 +15,7 @@ here=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 cd "$here"
 . scripts/find.sh
 . scripts/system.sh
+trust_system_roots
 
 # A virtual environment that happens to be active must not become ours.
 unset VIRTUAL_ENV UV_PROJECT_ENVIRONMENT

@@ -131,3 +131,11 @@ def test_the_set_up_has_nothing_to_do_and_nothing_to_say_the_second_time() -> No
     second = subprocess.run([script], check=True, capture_output=True, text=True, env=environment)
     said = [line for line in second.stderr.splitlines() if "missing" not in line and "to install" not in line]
     assert (second.stdout, said) == ("", [])
+
+
+def test_the_systems_certificates_are_trusted_unless_told_otherwise(shell: Shell) -> None:
+    # A company's own authority is there, and uv and npm look elsewhere if not told.
+    system = "/etc/ssl/certs/ca-certificates.crt"
+    tell = 'echo "$SSL_CERT_FILE $PIP_CERT $NODE_EXTRA_CA_CERTS"'
+    assert shell.call(f"trust_system_roots; {tell}").stdout.split() == [system] * 3
+    assert shell.call(f"SSL_CERT_FILE=/a PIP_CERT=/b; trust_system_roots; {tell}").stdout.split() == ["/a", "/b", system]
