@@ -14,7 +14,7 @@ from ccinspect.addons.answering import Answering, off_loop
 from ccinspect.addons.exchange import Exchange
 from ccinspect.addons.outgoing import CLIENT_BODY, apply_to, outgoing_of, read_body
 from ccinspect.addons.plan import Plan
-from ccinspect.addons.records import request_record
+from ccinspect.addons.records import Record, request_record
 from ccinspect.addons.resending import AGAIN, ANSWERED, PROBLEM, RETRIES
 from ccinspect.auth.credential import Credential
 from ccinspect.auth.permission import TOKEN_HEADER, refusal
@@ -435,12 +435,11 @@ def _may_have_body(request: http.Request) -> bool:
     return request.method not in ("GET", "HEAD", "OPTIONS") and request.headers.get("content-length") != "0"
 
 
-def _host_as_asked(client_request: dict[str, Any]) -> str | None:
-    """The Host header of the client's own request."""
-    for name, value in client_request["headers"]:
-        if name.lower() == b"host":
-            return str(value.decode("latin-1"))
-    return client_request["authority"] or None
+def _host_as_asked(client_request: Record) -> str | None:
+    """The host that the client's own request names: by `:authority` in HTTP/2, else by its Host header."""
+    hosts = (value for name, value in client_request["headers"] if name.lower() == b"host")
+    host: bytes | None = client_request["authority"] or next(hosts, None)
+    return host.decode("latin-1") if host else None
 
 
 def _told(error: CcinspectError) -> str:
