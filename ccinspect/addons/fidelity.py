@@ -11,6 +11,8 @@ mitmproxy 12 normalises or refuses some things that are legal on the wire. `inst
   final).
 * `Expect: 100-continue` reaches the upstream, whose own 100 or refusal reaches the client (mitmproxy answers it itself
   and removes the header). Only for streamed requests: a buffered one has been read already.
+* A request of HTTP/2 or HTTP/3 that does not say its length reaches an HTTP/1 upstream in chunks (mitmproxy sends it
+  without any framing: the upstream would take the body for its next request).
 * An empty DATA frame of HTTP/2 is passed over (mitmproxy hands it on as an empty piece, which is the sign of the end).
 * An answer that we give to HEAD ourselves has no body (mitmproxy sends it, and the client reads it as its next answer).
 * A request whose upstream cannot be reached is read to its end before it is answered with the error, so that its body
@@ -24,6 +26,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -42,6 +45,7 @@ from mitmproxy.proxy.layers.http._events import (
     ErrorCode,
     RequestData,
     RequestEndOfMessage,
+    RequestHeaders,
     RequestTrailers,
     ResponseData,
     ResponseEndOfMessage,
@@ -68,6 +72,7 @@ def install() -> None:
     _pass_trailers(h1.Http1Client, RequestTrailers, RequestEndOfMessage)
     _receive_trailers()
     _pass_informational()
+    _frame_requests()
     _pass_expect()
     _read_before_failing()
     _pass_over_empty_pieces()
@@ -197,6 +202,21 @@ def _pass_trailers(connection: Any, trailers: Any, end: Any) -> None:
             yield command
 
     connection.send = send_with_trailers
+
+
+def _frame_requests() -> None:
+    send = h1.Http1Client.send
+
+    def send_framed(self: h1.Http1Client, event: Any) -> Commands:
+        if isinstance(event, RequestHeaders) and not event.end_stream:
+            request = event.request
+            if (request.is_http2 or request.is_http3) and "content-length" not in request.headers:
+                request = request.copy()
+                request.headers["transfer-encoding"] = "chunked"
+                event = replace(event, request=request)
+        yield from send(self, event)
+
+    h1.Http1Client.send = send_framed  # type: ignore[method-assign]
 
 
 def _is_informational(status: int) -> bool:

@@ -18,6 +18,8 @@ from typing import Any
 import h2.config
 import h2.connection
 import h2.events
+from h2.errors import ErrorCodes
+from hyperframe.frame import GoAwayFrame
 
 from ccinspect.demo.answers import Gate
 from ccinspect.demo.certificates import Authority
@@ -52,11 +54,29 @@ class Message:
 
 
 @dataclass(frozen=True)
+class GoAway:
+    """Take no further streams on this connection than those up to `last` (None: this one); these go on."""
+
+    last: int | None = None
+    code: ErrorCodes = ErrorCodes.NO_ERROR
+
+
+@dataclass(frozen=True)
+class ResetStream:
+    """End the stream at once; nothing of the reply comes after it."""
+
+    code: ErrorCodes
+    behind_end: bool = False
+    """The reply has ended in order before it."""
+
+
+@dataclass(frozen=True)
 class Reply:
-    """What the server answers. With `early`, it starts when the request's headers have come."""
+    """What the server answers. With `early`, it starts when the request's headers have come; without `headers`, it is
+    none, and only such pieces are sent as are no body."""
 
     headers: Sequence[tuple[bytes, bytes]] = ((b":status", b"200"),)
-    pieces: Sequence[bytes | Gate] = ()
+    pieces: Sequence[bytes | Gate | GoAway | ResetStream] = ()
     trailers: Sequence[tuple[bytes, bytes]] = ()
     interim: Sequence[Sequence[tuple[bytes, bytes]]] = ()
     early: bool = False
@@ -167,18 +187,29 @@ class Server:
         for interim in reply.interim:
             connection.send_headers(stream_id, list(interim))
             writer.write(connection.data_to_send())
-        connection.send_headers(stream_id, list(reply.headers), end_stream=not reply.pieces and not reply.trailers)
+        if reply.headers:
+            connection.send_headers(stream_id, list(reply.headers), end_stream=not reply.pieces and not reply.trailers)
         writer.write(connection.data_to_send())
         for piece in reply.pieces:
             if isinstance(piece, Gate):
                 piece.mark_reached()
                 await asyncio.wrap_future(piece.future)
+            elif isinstance(piece, GoAway):
+                # By h2's own ways nothing could be sent after it.
+                last = stream_id if piece.last is None else piece.last
+                writer.write(GoAwayFrame(0, last_stream_id=last, error_code=piece.code).serialize())
+            elif isinstance(piece, ResetStream):
+                if piece.behind_end:
+                    connection.end_stream(stream_id)
+                connection.reset_stream(stream_id, piece.code)
+                writer.write(connection.data_to_send())
+                return
             else:
                 connection.send_data(stream_id, piece)
                 writer.write(connection.data_to_send())
         if reply.trailers:
             connection.send_headers(stream_id, list(reply.trailers), end_stream=True)
-        elif reply.pieces:
+        elif reply.headers and reply.pieces:
             connection.end_stream(stream_id)
         writer.write(connection.data_to_send())
 
@@ -211,8 +242,9 @@ def absorb(event: h2.events.Event, message: Message, connection: h2.connection.H
 class Client:
     """A blocking client on one connected socket."""
 
-    def __init__(self, sock: ssl.SSLSocket) -> None:
-        assert sock.selected_alpn_protocol() == "h2", f"negotiated {sock.selected_alpn_protocol()}"
+    def __init__(self, sock: socket.socket) -> None:
+        if isinstance(sock, ssl.SSLSocket):
+            assert sock.selected_alpn_protocol() == "h2", f"negotiated {sock.selected_alpn_protocol()}"
         self._socket = sock
         self._connection = _connection(client_side=True)
         self._connection.initiate_connection()
@@ -235,6 +267,15 @@ class Client:
         self._connection.send_headers(stream, trailers, end_stream=True)
         self._flush()
 
+    def send_reset(self, stream: int, code: ErrorCodes = ErrorCodes.CANCEL) -> None:
+        """Give a stream up."""
+        self._connection.reset_stream(stream, code)
+        self._flush()
+
+    def send_goaway(self) -> None:
+        """Say that no further streams will be opened; those that are open go on."""
+        self._socket.sendall(GoAwayFrame(0, error_code=ErrorCodes.NO_ERROR).serialize())
+
     def read_until_body(self, stream: int, body: bytes) -> None:
         """Read until the answer's body so far is `body`. Raises AssertionError when it becomes another."""
         while bytes(self._streams[stream].body) != body:
@@ -246,6 +287,12 @@ class Client:
         while not self._streams[stream].ended:
             self._read()
         return self._streams[stream]
+
+    def wait_for_reset(self, stream: int) -> int:
+        """The error code of the stream's RST_STREAM."""
+        while (code := self._streams[stream].reset) is None:
+            self._read()
+        return code
 
     def _read(self) -> None:
         data = self._socket.recv(65536)

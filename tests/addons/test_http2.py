@@ -1,0 +1,84 @@
+"""Clients that speak HTTP/2 get of rules, keys and translation what those that speak HTTP/1 get."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from ccinspect.demo.provider import Provider
+from tests.addons.conftest import Configure
+from tests.support.daemon import Daemon
+from tests.support.http2 import Client, Fields, Message
+
+REAL = "the-real-key"
+MESSAGES = json.dumps(
+    {"model": "claude-x", "max_tokens": 50, "messages": [{"role": "user", "content": "hello"}]}
+).encode()
+SENTINEL = [(b"x-api-key", b"sk-ant-oat-ccinspect-anthropic"), (b"anthropic-version", b"2023-06-01")]
+OWN = [(b"x-api-key", b"my-own-key"), (b"anthropic-version", b"2023-06-01")]
+
+Connect = Callable[[Daemon], Client]
+
+
+@pytest.fixture
+def connect() -> Iterator[Connect]:
+    """How to speak HTTP/2 without TLS to the reverse listener."""
+    with ExitStack() as open_sockets:
+
+        def plain(daemon: Daemon) -> Client:
+            address = ("127.0.0.1", daemon.ports["reverse"])
+            return Client(open_sockets.enter_context(socket.create_connection(address, timeout=30)))
+
+        yield plain
+
+
+def post(
+    client: Client, authority: str, headers: Fields, body: bytes = MESSAGES, *, trailers: Fields | None = None
+) -> Message:
+    """Ask for an answer of Anthropic's with a body that does not say its length."""
+    head: Fields = [(b":method", b"POST"), (b":scheme", b"http"), (b":path", b"/v1/messages")]
+    stream = client.send_headers([*head, (b":authority", authority.encode()), *headers])
+    client.send_data(stream, body, end=trailers is None)
+    if trailers is not None:
+        client.send_trailers(stream, trailers)
+    return client.answer(stream)
+
+
+def here(daemon: Daemon) -> str:
+    return f"127.0.0.1:{daemon.ports['reverse']}"
+
+
+def status(answer: Message) -> int:
+    return int(dict(answer.headers)[b":status"])
+
+
+@pytest.mark.parametrize("headers", [OWN, SENTINEL], ids=["streamed", "read whole"])
+def test_a_body_without_a_length_is_no_second_request(
+    configure: Configure, connect: Connect, provider: Provider, headers: Fields
+) -> None:
+    daemon = configure(providers={"anthropic": {"auth": f"echo {REAL}"}})
+    hidden = b"POST /v1/messages HTTP/1.1\r\nhost: api.anthropic.com\r\ncontent-length: 0\r\n\r\n"
+    for body, trailers in ((MESSAGES, None), (hidden, None), (MESSAGES, [(b"x-sum", b"1")])):
+        post(connect(daemon), here(daemon), headers, body, trailers=trailers)
+    daemon.wait_for(3)
+    assert [request.body for request in provider.requests] == [MESSAGES, hidden, MESSAGES]
+    assert {request.header("transfer-encoding") for request in provider.requests} == {"chunked"}
+
+
+@pytest.mark.parametrize("authority", ["", "localhost:", "evil.example:"], ids=["address", "name", "rebound"])
+def test_a_sentinel_is_honoured_under_our_own_name(
+    configure: Configure, connect: Connect, provider: Provider, authority: str
+) -> None:
+    daemon = configure(providers={"anthropic": {"auth": f"echo {REAL}"}})
+    asked = f"{authority}{daemon.ports['reverse']}" if authority else here(daemon)
+    answer = post(connect(daemon), asked, SENTINEL)
+    if "evil" in authority:
+        assert (status(answer), provider.requests) == (401, [])
+        assert "Host" in json.loads(answer.body)["error"]["message"]
+    else:
+        assert status(answer) == 200
+        assert provider.requests[0].header("x-api-key") == REAL
