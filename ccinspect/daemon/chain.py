@@ -10,7 +10,7 @@ from typing import Any
 from mitmproxy import http
 
 from ccinspect import __version__
-from ccinspect.addons import content_views, fidelity, gate, resending, unanswered, upstream_proxy
+from ccinspect.addons import content_views, fidelity, gate, http2_endings, resending, unanswered, upstream_proxy
 from ccinspect.addons.borrowed_addresses import BorrowedAddresses
 from ccinspect.addons.bounded_view import BoundedView
 from ccinspect.addons.changes import Changes
@@ -48,6 +48,7 @@ def extend_mitmproxy(base: Groundwork) -> BorrowedAddresses:
     What is returned are the addresses lent to names that are resolved elsewhere.
     """
     fidelity.install()
+    http2_endings.install()
     unanswered.install()
     resending.install()
     gate.install()

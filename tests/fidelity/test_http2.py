@@ -8,12 +8,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from h2.errors import ErrorCodes
 
 from ccinspect.demo.answers import Gate
 from ccinspect.demo.provider import Provider
 from tests.fidelity import rawclient
 from tests.support.daemon import Daemon, settings_for, started
-from tests.support.http2 import Client, Fields, Message, Reply, Server, wrap
+from tests.support.http2 import Client, Fields, GoAway, Message, Reply, ResetStream, Server, wrap
 from tests.support.shared_daemon import SharedDaemon
 
 HOST = "api.openai.com"
@@ -150,6 +151,105 @@ def test_both_sides_may_talk_at_once(connections: tuple[Connect, Connect], serve
     answer = client.answer(stream)
     assert (answer.body, answer.trailers, answer.reset) == (b"early", [(b"grpc-status", b"0")], None)
     assert server.wait_for(1)[0].body == b"late"
+
+
+def test_an_answer_goes_on_after_the_server_has_said_goodbye(
+    connections: tuple[Connect, Connect], server: Server, daemon: Daemon
+) -> None:
+    gate = Gate()
+    server.answer_with(Reply(pieces=[b"a", GoAway(), gate, b"b"]))
+    server.answer_with(Reply(pieces=[b"another"]))
+    client = connections[1]()
+    first = client.send_headers(GET, end=True)
+    client.read_until_body(first, b"a")
+    gate.wait_reached()
+    second = client.send_headers(GET, end=True)
+    assert client.answer(second).body == b"another"
+    gate.open()
+    answer = client.answer(first)
+    assert (answer.body, answer.reset) == (b"ab", None)
+    records = daemon.wait_for(2)
+    assert [record["state"] for record in records] == ["complete", "complete"]
+    assert len({record["server_conn"]["id"] for record in records}) == 2
+
+
+def test_a_request_that_was_not_taken_fails_and_the_others_go_on(
+    connections: tuple[Connect, Connect], server: Server
+) -> None:
+    gate, client = Gate(), connections[1]()
+    server.answer_with(Reply(pieces=[b"a", gate, b"b"]))
+    first = client.send_headers(GET, end=True)
+    client.read_until_body(first, b"a")
+    # Of the server's first connection with us it is the second stream, number 3.
+    server.answer_with(Reply(headers=(), pieces=[GoAway(last=1)]))
+    second = client.send_headers(POST)
+    client.send_data(second, b"x", end=True)
+    lost = client.answer(second)
+    assert dict(lost.headers)[b":status"] == b"502"
+    assert b"did not take this request" in lost.body
+    gate.open()
+    assert client.answer(first).body == b"ab"
+
+
+def test_an_answer_goes_on_after_the_client_has_said_goodbye(
+    connections: tuple[Connect, Connect], server: Server
+) -> None:
+    gate = Gate()
+    server.answer_with(Reply(pieces=[b"a", gate, b"b"]))
+    client = connections[1]()
+    stream = client.send_headers(GET, end=True)
+    client.read_until_body(stream, b"a")
+    client.send_goaway()
+    gate.open()
+    answer = client.answer(stream)
+    assert (answer.body, answer.reset) == (b"ab", None)
+
+
+@pytest.mark.parametrize("code", [ErrorCodes.ENHANCE_YOUR_CALM, ErrorCodes.CANCEL, ErrorCodes.NO_ERROR])
+def test_a_reset_keeps_its_code(
+    connections: tuple[Connect, Connect], server: Server, daemon: Daemon, code: ErrorCodes
+) -> None:
+    for connect in connections:
+        server.answer_with(Reply(pieces=[b"a", ResetStream(code)]))
+        client = connect()
+        answer = client.answer(client.send_headers(GET, end=True))
+        assert (answer.body, answer.reset) == (b"a", code)
+    (record,) = daemon.wait_for(1)
+    assert record["error"]["msg"] == f"stream reset by the upstream ({code.name})"
+
+
+def test_what_a_client_gives_up_is_given_up_upstream(connections: tuple[Connect, Connect], server: Server) -> None:
+    gate, client = Gate(), connections[1]()
+    server.answer_with(Reply(pieces=[b"a", gate], early=True))
+    stream = client.send_headers(POST)
+    client.read_until_body(stream, b"a")
+    client.send_reset(stream, ErrorCodes.ENHANCE_YOUR_CALM)
+    assert server.wait_for(1)[0].reset == ErrorCodes.ENHANCE_YOUR_CALM
+
+
+def test_an_answer_may_end_before_its_request(connections: tuple[Connect, Connect], server: Server) -> None:
+    server.answer_with(Reply([(b":status", b"413")], [b"too long"], early=True))
+    client = connections[1]()
+    stream = client.send_headers(POST)
+    answer = client.answer(stream)
+    assert (answer.headers, answer.body, answer.reset) == ([(b":status", b"413")], b"too long", None)
+    client.send_data(stream, b"late", end=True)
+    assert server.wait_for(1)[0].body == b"late"
+
+
+def test_the_rest_of_a_request_may_be_unwanted(
+    connections: tuple[Connect, Connect], server: Server, daemon: Daemon
+) -> None:
+    """A server that has refused an upload says so behind its whole answer (RFC 9113, section 8.1)."""
+    enough = ResetStream(ErrorCodes.NO_ERROR, behind_end=True)
+    server.answer_with(Reply([(b":status", b"413")], [b"too long", enough], early=True))
+    client = connections[1]()
+    stream = client.send_headers(POST)
+    answer = client.answer(stream)
+    assert client.wait_for_reset(stream) == ErrorCodes.NO_ERROR
+    assert (answer.headers, answer.body) == ([(b":status", b"413")], b"too long")
+    (record,) = daemon.wait_for(1)
+    assert (record["state"], record["error"]) == ("complete", None)
 
 
 def test_a_slow_stream_does_not_hold_up_another(connections: tuple[Connect, Connect], server: Server) -> None:
