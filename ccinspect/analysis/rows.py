@@ -58,7 +58,8 @@ class RowWriter:
 
     def party(self, flow: str, provider: str | None, agent: Agent | None) -> None:
         self._db.execute(
-            "INSERT OR REPLACE INTO parties VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO parties (flow, provider, agent, agent_version, agent_kind, version, host) "
+            "VALUES (?1, ?2, ?3, ?4, ?5, ?6, (SELECT host FROM flows WHERE uuid = ?1))",
             (
                 flow,
                 provider,

@@ -217,8 +217,15 @@ def _migrate_1(db: sqlite3.Connection) -> None:
             db.execute(statement)
 
 
+def _migrate_2(db: sqlite3.Connection) -> None:
+    """The host beside its provider and agent, so that a report of all hosts looks up no flow. The store is attached."""
+    db.execute("ALTER TABLE parties ADD COLUMN host TEXT")
+    db.execute("UPDATE parties SET host = (SELECT flows.host FROM flows WHERE uuid = parties.flow)")
+    db.execute("CREATE INDEX parties_by_host ON parties (host, provider, agent)")
+
+
 # Append only: a migration that has been released is never changed. PRAGMA user_version counts those applied.
-MIGRATIONS = (_migrate_1,)
+MIGRATIONS = (_migrate_1, _migrate_2)
 
 
 def open_for_writing(store_dir: Path) -> sqlite3.Connection:
@@ -283,12 +290,12 @@ def _open_for_writing(store_dir: Path) -> sqlite3.Connection:
         db.execute("PRAGMA secure_delete = FAST")
         db.execute("PRAGMA cache_size = -8000")
         db.execute("PRAGMA journal_size_limit = 8000000")
+        _attach_store(db, store_dir)
         for number in range(version, len(MIGRATIONS)):
             db.execute("BEGIN IMMEDIATE")
             MIGRATIONS[number](db)
             db.execute(f"PRAGMA user_version = {number + 1}")
             db.execute("COMMIT")
-        _attach_store(db, store_dir)
     except BaseException:
         db.close()
         raise
@@ -332,13 +339,13 @@ def _attach_store(db: sqlite3.Connection, store_dir: Path) -> None:
 
 def _empty(store_dir: Path) -> sqlite3.Connection:
     db = sqlite3.connect(":memory:", uri=True, isolation_level=None)
-    for migration in MIGRATIONS:
-        migration(db)
     if (store_dir / store_schema.DATABASE).exists():
         _attach_store(db, store_dir)
     else:
         for store_migration in store_schema.MIGRATIONS:
             store_migration(db)
+    for migration in MIGRATIONS:
+        migration(db)
     return db
 
 

@@ -12,8 +12,11 @@ from ccinspect.analysis import schema
 from ccinspect.analysis.analyst import Analyst
 from ccinspect.analysis.options import AnalysisOptions
 from ccinspect.analysis.query import Analysis, open_analysis, start_session
+from ccinspect.analysis.results import HostSpend
 from ccinspect.errors import StoreUnavailable
+from ccinspect.store import upgrade
 from ccinspect.store.selection import Selection
+from tests.analysis.old import ANALYSES, unpack_old_analysis
 from tests.analysis.stored import analysed, anthropic_call, fill, user
 
 EVERYTHING = Selection()
@@ -101,6 +104,29 @@ def test_an_older_file_is_brought_up_to_date_and_keeps_its_rows(store: Path, mon
     with closing(sqlite3.connect(store / "analysis.db")) as db:
         assert db.execute("PRAGMA user_version").fetchone() == (len(schema.MIGRATIONS),)
         assert db.execute("SELECT count(*) FROM of_a_later_version").fetchone() == (0,)
+
+
+def test_there_is_an_analysis_of_each_older_schema() -> None:
+    assert {path.name for path in ANALYSES.glob("*.zst")} == {
+        f"analysis-{version}.db.zst" for version in range(1, len(schema.MIGRATIONS))
+    }
+
+
+@pytest.mark.parametrize("version", range(1, len(schema.MIGRATIONS)))
+def test_an_older_analysis_is_brought_up_to_date_and_says_the_same(tmp_path: Path, version: int) -> None:
+    old = unpack_old_analysis(tmp_path, version)
+    with closing(sqlite3.connect(old)) as db:
+        calls = [row[0] for row in db.execute("SELECT id FROM calls ORDER BY started_at, number")]
+    upgrade.bring_up_to_date(tmp_path)
+    with open_analysis(tmp_path, OPTIONS) as analysis:
+        assert [call.id for call in analysis.calls(EVERYTHING)] == calls
+        (host,) = analysis.report("host", EVERYTHING).rows
+        made_anew = analysis.needs_reanalysis()
+    assert isinstance(host, HostSpend)
+    assert (host.key, host.flows, host.calls, host.providers) == ("api.example.com", 7, 6, ("unknown",))
+    assert made_anew == 0
+    with closing(sqlite3.connect(old)) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (len(schema.MIGRATIONS),)
 
 
 def test_a_migration_that_fails_leaves_the_file_as_it_was(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:

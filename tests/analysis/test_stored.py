@@ -15,10 +15,12 @@ from typing import Any
 import pytest
 
 from ccinspect.analysis import analyst as analyst_module
-from ccinspect.analysis import query
+from ccinspect.analysis import query, scope
 from ccinspect.analysis.analyst import Analyst
+from ccinspect.analysis.loading import selected
 from ccinspect.analysis.options import AnalysisOptions
 from ccinspect.analysis.query import Analysis, open_analysis, reanalyse
+from ccinspect.analysis.reports import make_report
 from ccinspect.analysis.time_limit import time_limit
 from ccinspect.errors import AmbiguousFlowId, FlowNotFound, NoModelCall, StoreUnavailable
 from ccinspect.store.database import Database
@@ -239,6 +241,30 @@ def test_hosts_count_all_flows(store: Path) -> None:
     assert (claude.providers, claude.agents) == (("anthropic",), ("claude-code",))
     assert (other.calls, other.failed, other.dollars) == (0, 1, None)
     assert other.sent == len('{"a": 1}')
+
+
+def test_the_sum_of_all_flows_by_host_is_that_of_all_selected_flows(store: Path) -> None:
+    fill(store, *anthropic_call(user("hello"), headers=[("user-agent", "claude-cli/2.1.0 (external, cli)")]))
+    fill(store, *http_call("statsig.example.com", "/v1/log", {"a": 1}, b"", status=500))
+    fill(store, records.ended(records.flow(type="tls", request=None, response=None, server_conn={"address": None})))
+    with analysed(store) as analysis:
+        rows = analysis.report("host", EVERYTHING).rows
+        assert rows == analysis.report("host", Selection(since=1.0)).rows
+        assert {row.key for row in rows} == {"", "api.anthropic.com", "statsig.example.com"}
+
+
+def test_the_sum_of_all_flows_by_host_reads_no_record(store: Path) -> None:
+    fill(store, *anthropic_call(user("hello")))
+    with analysed(store):
+        pass
+    said: list[str] = []
+    with closing(scope.open_for_reading(store)) as db:
+        db.set_trace_callback(said.append)
+        make_report(db, "host", selected(db, EVERYTHING), [], EVERYTHING)
+        db.set_trace_callback(None)
+        plans = [[row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {one}")] for one in said]
+    assert ["SCAN flows USING COVERING INDEX flows_by_host"] in plans
+    assert ["SCAN parties USING COVERING INDEX parties_by_host"] in plans
 
 
 def test_tools_that_are_never_called_weigh(store: Path) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from ccinspect.analysis import schema
 from ccinspect.analysis.options import AnalysisOptions
 from ccinspect.analysis.query import Analysis
 from ccinspect.control.client import ControlClient
@@ -183,7 +184,7 @@ def test_what_stopped_it_is_told_and_it_is_tried_again_when_asked(daemon: Daemon
     assert "newer ccinspect" in status(daemon)["last_error"]
     assert status(daemon)["behind"]
     with closing(sqlite3.connect(path)) as db:
-        db.execute("PRAGMA user_version = 1")
+        db.execute(f"PRAGMA user_version = {len(schema.MIGRATIONS)}")
     control(daemon, "reload")
     post(daemon, "and again")
     assert readable(daemon) == [True, True, True]

@@ -97,7 +97,7 @@ def test_an_older_store_is_brought_up_to_date(place: Place, instance: Instance) 
     assert b"ccinspect db upgrade" in refused.stderr
     done = place.run("db", "upgrade")
     assert done.returncode == 0
-    assert b"from schema 1 to 2" in done.stderr
+    assert b"from schema 1 to 3" in done.stderr
     assert b"schema-1.db" in done.stderr
     assert flows(place) == 7
     assert "no upgrade" in db.bring_up_to_date(instance, with_backup=True)

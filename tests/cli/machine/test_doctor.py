@@ -15,6 +15,7 @@ import yaml
 
 from ccinspect.cli.instance import Instance
 from ccinspect.cli.machine import doctor, doctor_daemon
+from ccinspect.store import schema
 from tests.cli.conftest import Place, http_flow
 from tests.store.old import unpack_old_store
 from tests.support import needs
@@ -112,7 +113,7 @@ def test_with_a_daemon(daemon: Daemon) -> None:
 
 def test_versions(place: Place) -> None:
     said = place.json("version")
-    assert said["store_schema"] == 2
+    assert said["store_schema"] == len(schema.MIGRATIONS)
     assert set(said) == {
         "ccinspect", "python", "system", "sqlite", "mitmproxy", "store_schema", "analysis_schema"
     }  # fmt: skip
