@@ -42,10 +42,10 @@ class Answering:
         if http_version == "HTTP/1.1":
             head.set("transfer-encoding", "chunked")
         response.headers = http.Headers(head.fields)
-        response.data.trailers = None
 
     async def finish(self, response: http.Response) -> list[Diagnostic]:
         """The answer is complete; one that was read whole is translated now. Returns all diagnostics."""
+        self._keep_trailers(response)
         if not self._exchange.reads_response:
             return [*self._diagnostics, *(self._stream.diagnostics if self._stream else ())]
         body = self._exchange.upstream_body = response.raw_content or b""
@@ -57,8 +57,13 @@ class Answering:
         told.headers.set("content-length", str(len(told.body)))
         response.headers = http.Headers(told.headers.fields)
         response.data.content = told.body
-        response.data.trailers = None
         return list(told.diagnostics)
+
+    def _keep_trailers(self, response: http.Response) -> None:
+        """They are the upstream's, and come after its body: no headers of the client's answer."""
+        if response.trailers and self._exchange.upstream_response is not None:
+            self._exchange.upstream_response["trailers"] = response.trailers.fields
+        response.trailers = None
 
 
 async def off_loop[**P, T](size: int, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

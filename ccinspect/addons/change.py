@@ -12,7 +12,7 @@ from mitmproxy import http
 
 from ccinspect.addons.answering import Answering, off_loop
 from ccinspect.addons.exchange import Exchange
-from ccinspect.addons.outgoing import CLIENT_BODY, apply_to, outgoing_of, read_body
+from ccinspect.addons.outgoing import CLIENT_BODY, apply_to, outgoing_of, read_body, settle_trailers
 from ccinspect.addons.plan import Plan
 from ccinspect.addons.records import Record, request_record
 from ccinspect.addons.resending import AGAIN, ANSWERED, PROBLEM, RETRIES
@@ -183,6 +183,7 @@ class Change:
             self._diagnostics = list(translated.diagnostics)
         else:
             out = await self._in_thread(redirect_request, client, dialect, destination)
+        self._diagnostics += settle_trailers(self._captured, self.exchange, translated.client if translated else None)
         self._decision, self._translated = decision, translated
         self._check_egress(out)
         out = await self._through("outbound", out, self._facts_at(destination, translated))

@@ -26,6 +26,8 @@ class Exchange:
     """The body is read whole before anything is sent."""
     client_body: bytes | None = None
     """The request's body as the client sent it, where another one was forwarded."""
+    client_trailers: tuple[tuple[bytes, bytes], ...] | None = None
+    """Of a request that was read whole."""
     reads_response: bool = False
     """The answer is read whole before the client gets any of it."""
     upstream_response: Record | None = None

@@ -223,6 +223,8 @@ class Inspector:
         record = records_response(captured)
         if exchange := Exchange.of(captured):
             record = self._take_changes(capture, exchange, record)
+        elif capture.client_request is not None:
+            capture.client_request = capture.client_request | records.end_of_request(capture.request)
         for message, sink in ((captured.request, capture.request_sink), (response, capture.response_sink)):
             # What mitmproxy buffered, because we answered ourselves, did not run through the tee.
             if message is not None and sink is not None and not sink.size and message.raw_content:
@@ -241,8 +243,9 @@ class Inspector:
         response = exchange.without_secrets(response) if response is not None else None
         snapshot = capture.client_request or exchange.client_request
         if capture.request is not None:
-            # Said again at the end of the request, when the snapshot had been taken.
-            snapshot = snapshot | {"timestamp_end": capture.request["timestamp_end"]}
+            snapshot = snapshot | records.end_of_request(capture.request)
+            if exchange.client_trailers is not None:
+                snapshot["trailers"] = exchange.client_trailers
         capture.client_request = snapshot if snapshot != capture.request else None
         if exchange.client_body is not None:
             sink = capture.client_bodies["request"] = self._new_body(capture)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from mitmproxy import connection, http
 
+from ccinspect.addons.exchange import Exchange
 from ccinspect.addons.sources import Sources
 from ccinspect.identity.agents import detect_agent
 from ccinspect.identity.providers import Providers
 from ccinspect.pipeline.message import Facts, Headers, Outgoing
+from ccinspect.transform.needs import ClientNeeds
 from ccinspect.wire.encoding import decode_body
+from ccinspect.wire.model import Diagnostic
 from ccinspect.wire.registry import recognise
 
 CLIENT_BODY = "ccinspect.client_body"
@@ -73,6 +76,23 @@ def read_body(request: http.Request) -> tuple[bytes, str | None]:
         return raw, None
     decoded = decode_body(raw, encoding)
     return (raw, decoded.problem) if decoded.problem else (decoded.data, None)
+
+
+def settle_trailers(captured: http.HTTPFlow, exchange: Exchange, needs: ClientNeeds | None) -> list[Diagnostic]:
+    """Forward the client's trailers, but none with a translated request (`needs`): they tell of a body that is no more.
+
+    Says which those are.
+    """
+    if exchange.client_trailers is None and captured.request.trailers:
+        exchange.client_trailers = captured.request.trailers.fields
+    if not exchange.client_trailers:
+        return []
+    trailers = http.Headers(exchange.client_trailers)
+    captured.request.trailers = trailers if needs is None else None
+    if needs is None:
+        return []
+    message = f"trailers that do not go to another provider: {', '.join(sorted(trailers))[:300]}"
+    return [Diagnostic("info", "trailers_dropped", message, (), needs.dialect, needs.upstream)]
 
 
 def apply_to(captured: http.HTTPFlow, out: Outgoing, client: Outgoing, *, by_name: bool = False) -> None:

@@ -62,6 +62,11 @@ def request_record(request: http.Request) -> Record:
     }
 
 
+def end_of_request(request: Record) -> Record:
+    """What is only known when the request has ended; the client's own was noted when it began."""
+    return {name: request[name] for name in ("trailers", "timestamp_end")}
+
+
 def _without_token(fields: tuple[tuple[bytes, bytes], ...]) -> tuple[tuple[bytes, bytes], ...]:
     # Between the client and us: not even masked is it anybody else's.
     if any(len(name) == len(_TOKEN) and name.lower() == _TOKEN for name, _ in fields):

@@ -9,7 +9,9 @@ from contextlib import ExitStack
 
 import pytest
 
+from ccinspect.demo.answers import Answer, chunked
 from ccinspect.demo.provider import Provider
+from ccinspect.store.query import StoreReader
 from tests.addons.conftest import Configure
 from tests.support.daemon import Daemon
 from tests.support.http2 import Client, Fields, Message
@@ -82,3 +84,52 @@ def test_a_sentinel_is_honoured_under_our_own_name(
     else:
         assert status(answer) == 200
         assert provider.requests[0].header("x-api-key") == REAL
+
+
+TRANSLATING = {
+    "providers": {"openai": {"auth": f"echo {REAL}"}},
+    "inspector": {"transforms": [{"match_path": "/v1/messages", "action": "transform", "dest_provider": "openai"}]},
+}
+CHAT = {"id": "c1", "object": "chat.completion", "created": 1, "model": "m", "usage": None} | {
+    "choices": [{"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}]
+}
+PIECE = CHAT | {"choices": [{"index": 0, "delta": {"content": "hi"}, "finish_reason": "stop"}]}
+TRAILERS = [("x-sum", "1")]
+ANSWERS: dict[str, Answer] = {
+    "whole": chunked([json.dumps(CHAT).encode()], [("Content-Type", "application/json")], TRAILERS),
+    "streamed": chunked(
+        [f"data: {json.dumps(PIECE)}\n\ndata: [DONE]\n\n".encode()], [("Content-Type", "text/event-stream")], TRAILERS
+    ),
+}
+
+
+@pytest.mark.parametrize("way", ANSWERS)
+def test_trailers_stay_with_the_body_they_tell_of(
+    configure: Configure, connect: Connect, provider: Provider, way: str
+) -> None:
+    daemon = configure(**TRANSLATING)
+    provider.answer_with(ANSWERS[way])
+    body = json.dumps(json.loads(MESSAGES) | {"stream": way == "streamed"}).encode()
+    answer = post(connect(daemon), here(daemon), OWN, body, trailers=[(b"x-own", b"2")])
+    assert (status(answer), answer.trailers) == (200, [])
+    assert b"hi" in answer.body
+    assert provider.requests[0].trailers == b""
+    (ended,) = daemon.wait_for(1)
+    with StoreReader(daemon.paths.store_dir) as store:
+        record = store.get(ended["id"])
+    trailers = {side: record[side]["trailers"] for side in ("client_request", "request", "response", "client_response")}
+    assert trailers == {
+        "client_request": [["x-own", "2"]],
+        "request": None,
+        "response": [["x-sum", "1"]],
+        "client_response": None,
+    }
+    notes = {note["code"]: note["message"] for note in record["changes"]["diagnostics"]}
+    assert "x-own" in notes["trailers_dropped"]
+
+
+def test_trailers_that_pass_are_recorded_on_both_sides(configure: Configure, connect: Connect) -> None:
+    daemon = configure()
+    post(connect(daemon), here(daemon), OWN, trailers=[(b"x-own", b"2")])
+    (record,) = daemon.wait_for(1)
+    assert record["client_request"]["trailers"] == record["request"]["trailers"] == [["x-own", "2"]]
