@@ -2,7 +2,9 @@
 
 * A GOAWAY without an error ends nothing that has begun (RFC 9113, section 6.8): a server that restarts says so while
   its answers still stream. mitmproxy cuts them off. Such a connection only gets no further requests, and is closed when
-  the last of its streams has ended. A request that the server says it has not taken fails.
+  the last of its streams has ended.
+* A request that the server has not taken, as it says so or refuses the stream, is refused the client too, who may send
+  it again whatever it asks for (section 8.7); a client of HTTP/1 is told so.
 * A stream is reset with the code that the other peer gave: `NO_ERROR` behind a whole answer says that the rest of the
   request is not wanted (section 8.1), and is no failure.
 * An answer that is complete before its request is ends at once; mitmproxy tells the client of its end when the request
@@ -37,6 +39,7 @@ Commands = Generator[commands.Command, Any, None]
 
 _LEAVING = "ccinspect_leaving"
 _CODE = "ccinspect_code"
+_CLOSED = "peer closed connection"
 _NOT_TAKEN = "the upstream is ending its HTTP/2 connection and did not take this request; send it again"
 
 _installed = False
@@ -51,7 +54,7 @@ def install() -> None:
     _read_goaway()
     _let_streams_end()
     _pass_codes()
-    _name_the_upstream()
+    _name_who_ended()
     _end_early_answers()
 
 
@@ -111,7 +114,14 @@ def _fail_not_taken(connection: h2.Http2Client, last: int) -> Commands:
         lost.append(number)
     connection.stream_queue.clear()
     for stream in lost:
-        yield ReceiveHttp(ResponseProtocolError(stream, _NOT_TAKEN, ErrorCode.GENERIC_SERVER_ERROR))
+        error = ResponseProtocolError(stream, _NOT_TAKEN, ErrorCode.GENERIC_SERVER_ERROR)
+        setattr(error, _CODE, ErrorCodes.REFUSED_STREAM)
+        yield ReceiveHttp(error)
+
+
+def refuses(stream: HttpStream, event: events.Event) -> bool:
+    """Whether a client of HTTP/2 is told that its request was not taken, and sends it again by itself."""
+    return getattr(event, _CODE, None) == ErrorCodes.REFUSED_STREAM and stream.flow.request.is_http2
 
 
 def _pass_codes() -> None:
@@ -144,24 +154,31 @@ def _pass_codes() -> None:
 
 
 def _is_resettable(connection: h2.Http2Connection, event: HttpEvent) -> bool:
-    """Whether a reset is what mitmproxy would send; a client without an answer gets an error page."""
+    """Whether it is the stream that ends; a client without an answer gets an error page where it was not refused."""
     if connection.is_closed(event.stream_id):
         return False
+    if getattr(event, _CODE) == ErrorCodes.REFUSED_STREAM:
+        return True
     began = connection.h2_conn.streams[event.stream_id].state_machine.headers_sent
     return isinstance(event, RequestProtocolError) or bool(began)
 
 
-def _name_the_upstream() -> None:
-    for kind in (h2.Http2Client, Http3Client):
-        kind._handle_event = _naming_the_upstream(kind._handle_event)  # type: ignore[method-assign]
+def _name_who_ended() -> None:
+    for kind in (h2.Http2Client, Http3Client, h2.Http2Server):
+        kind._handle_event = _naming_who_ended(kind._handle_event)  # type: ignore[method-assign]
 
 
-def _naming_the_upstream(handle_event: Callable[[Any, events.Event], Commands]) -> Callable[..., Commands]:
+def _naming_who_ended(handle_event: Callable[[Any, events.Event], Commands]) -> Callable[..., Commands]:
+    """mitmproxy has the same words for both sides; in HTTP/1 it has these."""
+
     def handle_named(self: Any, event: events.Event) -> Commands:
         for command in handle_event(self, event):
-            if isinstance(command, ReceiveHttp) and isinstance(command.event, ResponseProtocolError):
-                # mitmproxy has the same words for both sides.
-                command.event.message = command.event.message.replace("by client", "by the upstream", 1)
+            ended = command.event if isinstance(command, ReceiveHttp) else None
+            if isinstance(ended, ResponseProtocolError):
+                told = ended.message.replace("by client", "by the upstream", 1)
+                ended.message = "server closed connection" if told == _CLOSED else told
+            elif isinstance(ended, RequestProtocolError) and ended.message == _CLOSED:
+                ended.message, ended.code = "Client disconnected.", ErrorCode.CLIENT_DISCONNECTED
             yield command
 
     return handle_named

@@ -24,6 +24,7 @@ from mitmproxy.proxy.layers.http._events import (
 from mitmproxy.proxy.layers.http._hooks import HttpErrorHook
 
 from ccinspect.addons import hints
+from ccinspect.addons.http2_endings import refuses
 from ccinspect.addons.outgoing import FactFinder
 from ccinspect.transform.answers import failed
 from ccinspect.wire.model import ErrorKind
@@ -91,11 +92,12 @@ def install() -> None:
 
 
 def _wants_answer(stream: HttpStream, event: RequestProtocolError | ResponseProtocolError) -> bool:
-    """The request came whole, and not a byte of an answer has gone back."""
+    """The request came whole, not a byte of an answer went back, and its client does not send it again by itself."""
     return (
         isinstance(event, ResponseProtocolError)
         and event.code.http_status_code() == status_codes.BAD_GATEWAY
         and stream.client_state == stream.state_done
         and stream.server_state not in (stream.state_done, stream.state_errored)
         and stream.flow.response is None
+        and not refuses(stream, event)
     )

@@ -184,9 +184,7 @@ def test_a_request_that_was_not_taken_fails_and_the_others_go_on(
     server.answer_with(Reply(headers=(), pieces=[GoAway(last=1)]))
     second = client.send_headers(POST)
     client.send_data(second, b"x", end=True)
-    lost = client.answer(second)
-    assert dict(lost.headers)[b":status"] == b"502"
-    assert b"did not take this request" in lost.body
+    assert client.answer(second) == Message(ended=True, reset=ErrorCodes.REFUSED_STREAM)
     gate.open()
     assert client.answer(first).body == b"ab"
 
@@ -216,6 +214,23 @@ def test_a_reset_keeps_its_code(
         assert (answer.body, answer.reset) == (b"a", code)
     (record,) = daemon.wait_for(1)
     assert record["error"]["msg"] == f"stream reset by the upstream ({code.name})"
+
+
+def test_a_refused_request_may_be_sent_again(connections: tuple[Connect, Connect], server: Server) -> None:
+    """Which clients do by themselves (RFC 9113, section 8.7)."""
+    for connect in connections:
+        server.answer_with(Reply(headers=(), pieces=[ResetStream(ErrorCodes.REFUSED_STREAM)]))
+        assert transmit(connect(), POST, b"x", []).reset == ErrorCodes.REFUSED_STREAM
+
+
+def test_a_client_that_leaves_is_named(connections: tuple[Connect, Connect], server: Server, daemon: Daemon) -> None:
+    server.answer_with(Reply(pieces=[b"a", Gate()]))
+    client = connections[1]()
+    client.read_until_body(client.send_headers(GET, end=True), b"a")
+    client.close()
+    (record,) = daemon.wait_for(1)
+    assert record["error"]["msg"] == "Client disconnected."
+    assert record["hint"] == "the client hung up before the answer was complete"
 
 
 def test_what_a_client_gives_up_is_given_up_upstream(connections: tuple[Connect, Connect], server: Server) -> None:

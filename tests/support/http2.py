@@ -288,6 +288,9 @@ class Client:
             self._read()
         return self._streams[stream]
 
+    def close(self) -> None:
+        self._socket.close()
+
     def wait_for_reset(self, stream: int) -> int:
         """The error code of the stream's RST_STREAM."""
         while (code := self._streams[stream].reset) is None:
