@@ -89,8 +89,9 @@ class ReverseRouting:
                 "no_route",
             )
             return
-        if origin is ANTHROPIC and request.path.startswith("/messages"):
-            # One ANTHROPIC_BASE_URL serves clients that append /v1/messages and clients that append /messages.
+        if origin == ANTHROPIC and request.path.startswith("/messages"):
+            # One ANTHROPIC_BASE_URL serves clients that append /v1/messages and clients that append /messages, as the
+            # AI SDK does, by hand and in a run.
             request.path = "/v1" + request.path
         _redirect(request, origin, keep_host=listener.keep_host)
 

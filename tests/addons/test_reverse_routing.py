@@ -67,6 +67,10 @@ def test_shared_paths_are_told_apart_by_the_version_header() -> None:
 def test_both_spellings_of_the_anthropic_path_reach_the_same_endpoint() -> None:
     assert arrive("/messages?x=1").request.path == "/v1/messages?x=1"
     assert arrive("/v1/messages?x=1").request.path == "/v1/messages?x=1"
+    run = BaseUrlRun({"anthropic": Origin.parse("https://api.anthropic.com"), "openai": Origin("http", "gpu", 8080)})
+    assert arrive("/r/abc/anthropic/messages?x=1", abc=run).request.path == "/v1/messages?x=1"
+    assert arrive("/r/abc/anthropic/v1/messages", abc=run).request.path == "/v1/messages"
+    assert arrive("/r/abc/openai/messages", abc=run).request.path == "/messages"
 
 
 @pytest.mark.parametrize("path", ["/", "/foo", "/v1", "/api/unknown", "/v1/messagesfoo", "/r/", "*"])
