@@ -95,6 +95,8 @@ def sendable(message: dict[str, Any], body: bytes, providers: Providers | None =
     scheme = str(message.get("scheme") or "http")
     maker = _Templates(_key_variable(host, message, providers or Providers()))
     headers = [(str(name), str(value)) for name, value in message.get("headers") or ()]
+    if str(message.get("http_version") or "").startswith(("HTTP/2", "HTTP/3")):
+        headers = _with_one_cookie(headers)
     return Sendable(
         method=str(message["method"]),
         scheme=scheme,
@@ -105,6 +107,16 @@ def sendable(message: dict[str, Any], body: bytes, providers: Providers | None =
         body=body,
         accepts_encodings=any(name.lower() == "accept-encoding" for name, _ in headers),
     )
+
+
+def _with_one_cookie(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """HTTP/1 has one header of all the crumbs that HTTP/2 may send for themselves (RFC 9113, section 8.2.3)."""
+    crumbs = [value for name, value in headers if name.lower() == "cookie"]
+    if len(crumbs) < 2:
+        return headers
+    first = next(at for at, (name, _) in enumerate(headers) if name.lower() == "cookie")
+    rest = [header for header in headers[first + 1 :] if header[0].lower() != "cookie"]
+    return [*headers[:first], (headers[first][0], "; ".join(crumbs)), *rest]
 
 
 def _key_variable(host: str, message: dict[str, Any], providers: Providers) -> str:

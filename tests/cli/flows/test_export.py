@@ -195,6 +195,16 @@ def test_secrets_in_urls_and_cookies_get_variables_of_their_own(stored: Stored) 
     assert all(name in said for name in ("GEMINI_API_KEY", "GEMINI_API_KEY_2", "COOKIE", "COOKIE_2"))
 
 
+@pytest.mark.parametrize(("version", "count"), [("HTTP/2.0", 1), ("HTTP/3", 1), ("HTTP/1.1", 2)])
+def test_the_crumbs_of_a_cookie_are_one_header_again(provider: Provider, version: str, count: int) -> None:
+    cookies = [[b"cookie", b"a=one-secret-value"], [b"x", b"y"], [b"cookie", b"b=another-secret-value"]]
+    made = made_sendable(request(provider, http_version=version, headers=cookies), b"")
+    values = [value for name, value in made.headers if name == "cookie"]
+    assert len(values) == count
+    texts = [part for value in values for part in value if isinstance(part, str)]
+    assert texts == (["a=", "; b="] if count == 1 else ["a=", "b="])
+
+
 def test_secrets_that_were_kept_are_not_exported(provider: Provider) -> None:
     made = made_sendable(request(provider), b"")
     assert KEY not in "".join(writer(made, None) for writer in WRITERS.values())
