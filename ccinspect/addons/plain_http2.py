@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from mitmproxy.proxy import layer
+from mitmproxy.proxy import layer, server_hooks
 
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 
 class PlainHttp2:
-    """Addon: lets a connection that opens with the HTTP/2 preface be read as HTTP/2 on both sides."""
+    """Addon: lets a connection that opens with the HTTP/2 preface be read as HTTP/2 on both sides.
+
+    Where there is TLS on the upstream's side only, as behind a reverse listener, HTTP/2 is offered there; some speak
+    nothing else (gRPC).
+    """
 
     name = "ccinspect_plain_http2"
 
@@ -19,6 +23,11 @@ class PlainHttp2:
         ):
             context.client.alpn = b"h2"
             context.server.alpn = b"h2"
+
+    def server_connect(self, data: server_hooks.ServerConnectionHookData) -> None:
+        # mitmproxy offers what the client has offered, who had nobody to offer it to.
+        if data.client.alpn == b"h2" and not data.client.tls:
+            data.server.alpn_offers = (b"h2", b"http/1.1")
 
 
 def _opens_with_settings(data: bytes) -> bool:

@@ -13,8 +13,9 @@ from ccinspect.demo.answers import Answer, chunked
 from ccinspect.demo.provider import Provider
 from ccinspect.store.query import StoreReader
 from tests.addons.conftest import Configure
+from tests.conftest import StartDaemon
 from tests.support.daemon import Daemon
-from tests.support.http2 import Client, Fields, Message
+from tests.support.http2 import Client, Fields, Message, Reply, Server
 
 REAL = "the-real-key"
 MESSAGES = json.dumps(
@@ -133,3 +134,20 @@ def test_trailers_that_pass_are_recorded_on_both_sides(configure: Configure, con
     post(connect(daemon), here(daemon), OWN, trailers=[(b"x-own", b"2")])
     (record,) = daemon.wait_for(1)
     assert record["client_request"]["trailers"] == record["request"]["trailers"] == [["x-own", "2"]]
+
+
+@pytest.fixture
+def http2_only(provider: Provider) -> Iterator[Server]:
+    with Server(provider.authority, ["api.anthropic.com"]) as server:
+        yield server
+
+
+def test_an_upstream_that_speaks_http2_only_is_reached(
+    http2_only: Server, start_daemon: StartDaemon, connect: Connect
+) -> None:
+    """As gRPC has it, from a client without TLS."""
+    daemon = start_daemon(inspector={"connect_to": {"api.anthropic.com:443": f"127.0.0.1:{http2_only.port}"}})
+    http2_only.answer_with(Reply(pieces=[b"ok"], trailers=[(b"grpc-status", b"0")]))
+    answer = post(connect(daemon), here(daemon), OWN)
+    assert (status(answer), answer.body, answer.trailers) == (200, b"ok", [(b"grpc-status", b"0")])
+    assert dict(http2_only.wait_for(1)[0].headers)[b":authority"] == b"api.anthropic.com"
