@@ -14,6 +14,8 @@ JsonObject = dict[str, Any]
 
 MAX_CHARACTERS = 12_000
 """Of the items of one answer, as JSON: about 3,000 tokens. At least one item is always given."""
+_OF_ONE = 2
+"""So many times what all may have, the first item may be by itself, before it is cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +39,17 @@ class Answer:
 
 
 def fitting(items: Sequence[Any], most: int = MAX_CHARACTERS) -> list[Any]:
-    """The first items that fit into so many characters of JSON together."""
+    """The first items that fit into so many characters of JSON together; of a first one that is far too long by itself,
+    the beginning of its JSON as text."""
     chosen: list[Any] = []
     left = most
     for item in items:
-        left -= len(json.dumps(item, separators=(",", ":"), ensure_ascii=False)) + 1
+        text = json.dumps(item, separators=(",", ":"), ensure_ascii=False)
+        left -= len(text) + 1
         if left < 0 and chosen:
             break
+        if len(text) > _OF_ONE * MAX_CHARACTERS:
+            return [short(text, most)]
         chosen.append(item)
     return chosen
 

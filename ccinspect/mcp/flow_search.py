@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -112,7 +113,8 @@ def _filtered(captured: Captured, store: StoreReader, selection: Selection, aske
     notes: tuple[str, ...] = ()
     if len(texts) == JQ_FLOWS:
         notes = (f"the filter saw the newest {JQ_FLOWS:,} selected flows only: select with since, host, run, ...",)
-    if values and all(_is_flow(value) for value in values):
+    recorded = {str(record["id"]): record for record in map(json.loads, texts)}
+    if values and all(_is_of(value, recorded) for value in values):
         values.reverse()
         rows = _rows(captured, values[asked.offset : asked.offset + asked.limit])
         chosen = fitting(rows)
@@ -123,8 +125,20 @@ def _filtered(captured: Captured, store: StoreReader, selection: Selection, aske
     return replace(answer, notes=notes)
 
 
-def _is_flow(value: Any) -> bool:
-    return isinstance(value, dict) and {"id", "type", "state", "timing"} <= value.keys()
+def _is_of(value: Any, recorded: dict[str, JsonObject]) -> bool:
+    """Whether the filter left a record as it was; what it made of one is a value of its own."""
+    return isinstance(value, dict) and _alike(value, recorded.get(str(value.get("id"))))
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Equal, but for bytes that are no UTF-8: jq makes U+FFFD of them."""
+    if one == other:
+        return True
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_alike(item, other[name]) for name, item in one.items())
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_alike, one, other))
+    return isinstance(one, str) and isinstance(other, str) and "\ufffd" in one
 
 
 def _rows(captured: Captured, records: list[JsonObject]) -> list[JsonObject]:

@@ -18,6 +18,7 @@ from pydantic import AnyUrl
 
 from ccinspect import __version__
 from ccinspect.errors import CcinspectError
+from ccinspect.mcp.answers import short
 from ccinspect.mcp.bodies import Side
 from ccinspect.mcp.captured import Captured
 from ccinspect.mcp.catalogue import ACTING_NAMES
@@ -25,6 +26,7 @@ from ccinspect.mcp.flow_content import resource_text
 from ccinspect.mcp.tool import Tool
 
 AT_ONCE = 2
+_MESSAGE = 1_000
 INSTRUCTIONS = (
     "What coding agents on this machine sent and received, captured by ccinspect. Begin with search_flows "
     "(model_calls: true for calls to models); ids may be shortened. `context_breakdown` without arguments says what "
@@ -66,7 +68,8 @@ def build_server(captured: Captured, tools: Sequence[Tool]) -> Server[Any, Any]:
         try:
             answer = await anyio.to_thread.run_sync(tool.call, captured, arguments, limiter=limiter)
         except CcinspectError as error:
-            return _result(f"{error.message}\n{error.hint}".strip(), failed=True)
+            # It may repeat an argument, however long that was.
+            return _result(f"{short(error.message, _MESSAGE)}\n{error.hint}".strip(), failed=True)
         return _result(answer.text())
 
     async def list_templates() -> list[types.ResourceTemplate]:

@@ -74,6 +74,42 @@ def test_jq_filters_flows_and_makes_values(place: Place, ask: Ask) -> None:
         ask("search_flows", jq="map(")
 
 
+def test_records_that_jq_left_alone_are_flows_also_where_they_are_no_utf8(place: Place, ask: Ask) -> None:
+    place.record(http_flow(1, request={"headers": [[b"x-name", b"caf\xe9"]]}), http_flow(2))
+    found = ask("search_flows", jq='map(select(.type == "http"))')
+    assert [row["id"] for row in found["flows"]] == [flow_id(2)[:13], flow_id(1)[:13]]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "{id, type, state, timing, request: .request.path}",
+        ".timing.started_at = 1e300",
+        '.timing.duration = "long"',
+        ".response = [200]",
+        ".sizes = 1",
+        '.error = "x"',
+        '.type = "dns"',
+        '.type = "tcp" | .server_conn = {address: 5}',
+        "{id: 1, type: null, state: [], timing: 2}",
+    ],
+)
+def test_what_jq_made_of_records_is_shown_as_it_made_it(place: Place, ask: Ask, change: str) -> None:
+    place.record(http_flow(1))
+    (value,) = ask("search_flows", jq=f"map({change})")["values"]
+    assert value.keys() >= {"id", "type"}
+
+
+def test_one_value_that_is_far_too_long_is_cut(place: Place, ask: Ask) -> None:
+    place.record(http_flow(1))
+    found = ask("search_flows", jq='[[range(100000)], "the next"]')
+    (value,) = found["values"]
+    assert value.startswith("[0,1,2,")
+    assert value.endswith("… (588,891 characters in all)")
+    assert len(value) < 13_000
+    assert ask("search_flows", jq='[[range(100000)], "the next"]', **found["next"])["values"] == ["the next"]
+
+
 def test_secrets_that_were_kept_do_not_get_out(place: Place, ask: Ask) -> None:
     key = "sk-ant-api03-" + "a1B2" * 20
     place.record(http_flow(1, error={"msg": "refused: " + key, "timestamp": 1.0}))

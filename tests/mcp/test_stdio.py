@@ -134,10 +134,12 @@ def test_mistakes_are_results_that_say_how_to_mend_them(two_calls: Place) -> Non
             ("flow_outline", {"flow": "ffff"}, "no flow has the id"),
             ("query", {"sql": "DROP TABLE flows"}, "may not be read here"),
             ("delete_everything", {}, "there are search_flows"),
+            ("flow_outline", {"flow": "f" * 100_000}, "(100,021 characters in all)"),
         ):
             result = await session.call_tool(name, arguments)
             assert result.isError
             assert said in text_of(result)
+            assert len(text_of(result)) < 2_000
 
     work_with(two_calls, work)
 
