@@ -15,10 +15,12 @@ import os
 import re
 import secrets
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, unquote_plus
 
+from ccinspect.identity.arguments import HIDDEN
 from ccinspect.store import secret_names as names
 
 KEY_FILE = "fingerprint.key"
@@ -59,8 +61,12 @@ _SHAPES = re.compile(
     )""",
     re.VERBOSE,
 )
-# Flags whose value is `user:password`.
+# Flags whose value is `user:password`, alone and inside of a shell's string. `-u https://...` is an address.
 _USER_FLAGS = {"-u", "-U", "--user", "--proxy-user"}
+_USER_AND_PASSWORD = re.compile(r"[^\s:/]*:(?!//).+", re.DOTALL)
+_USER_FLAG = re.compile(
+    r"(?<![^\s\"'])((?:-[uU]|--(?:proxy-)?user(?=[\s=]))(?:\s{1,9}|=)?[\"']?)([^\s:/\"'-][^\s:/\"']{0,99}:(?!//)[^\s\"']+)"
+)
 _COOKIE_FLAGS = {"-b", "--cookie"}
 _COOKIE_LINE = re.compile(r"[^\"'\n]*")
 
@@ -86,6 +92,8 @@ class Redactor:
 
     def __init__(self, key: bytes) -> None:
         self._key = key
+        # A process opens many connections.
+        self._known_command = lru_cache(maxsize=256)(lambda words: tuple(self.command(list(words))))
 
     def flow(self, record: dict[str, Any]) -> dict[str, Any]:
         """A copy of a flow record without its secrets."""
@@ -99,6 +107,8 @@ class Redactor:
             clean["hint"] = self.text(_str(clean["hint"]))
         if clean.get("changes"):
             clean["changes"] = self._texts(clean["changes"])
+        if isinstance(clean.get("process"), dict):
+            clean["process"] = self._process(clean["process"])
         return clean
 
     def run(self, record: dict[str, Any]) -> dict[str, Any]:
@@ -136,7 +146,7 @@ class Redactor:
         clean: list[str] = []
         before = ""
         for word in words:
-            if before in _USER_FLAGS and ":" in word:
+            if before in _USER_FLAGS and _USER_AND_PASSWORD.fullmatch(word):
                 clean.append(self._userinfo_text(word))
             elif before in _COOKIE_FLAGS and "=" in word:
                 clean.append(self._cookies(word, only_first=False))
@@ -149,6 +159,7 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """Free text without assignments to secret names (`KEY=x`, `x-api-key: x`, `--token x`), and as `url`."""
+        text = _USER_FLAG.sub(lambda match: match[1] + self._userinfo_text(match[2]), text)
         parts: list[str] = []
         at = 0
         while match := _NAME.search(text, at):
@@ -161,7 +172,7 @@ class Redactor:
 
     def secret(self, value: str) -> str:
         """What is left of a secret."""
-        if not value or value.startswith(MARK):
+        if not value or value.startswith(MARK) or value == HIDDEN:
             return value
         digest = hmac.new(self._key, value.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[:12]
         last = re.sub(r"[^A-Za-z0-9]", "_", value[-4:]) if len(value) >= _SHOW_LAST_FROM else ""
@@ -174,6 +185,15 @@ class Redactor:
         if isinstance(value, list | tuple):
             return [self._texts(item) for item in value]
         return self.text(_str(value)) if isinstance(value, str | bytes) else value
+
+    def _process(self, process: dict[str, Any]) -> dict[str, Any]:
+        """A process, and those that it was started by, without the secrets of their command lines."""
+        clean = dict(process)
+        if isinstance(clean.get("argv"), list | tuple):
+            clean["argv"] = list(self._known_command(tuple(_str(word) for word in clean["argv"])))
+        if isinstance(clean.get("parents"), list | tuple):
+            clean["parents"] = [self._process(parent) for parent in clean["parents"]]
+        return clean
 
     def _message(self, block: dict[str, Any]) -> dict[str, Any]:
         clean = dict(block)

@@ -38,7 +38,7 @@ _VARIABLE = re.compile(r"(?:^|_)(?:key|token|secret|pwd|passwd|password|passphra
 _HARMLESS = re.compile(
     r"tokens|(?:^|_)(?:page|continuation|next|prev|previous|cursor|sync|max|min|num|cache|stop|start|end)_?token(?:_|$)"
     r"|token_?(?:count|counts|limit|limits|usage|type|budget|name|cost|rate|length|expiry|expires|expiration)(?:_|$)"
-    r"|(?:secret|key|password|passwd|token|credentials?)_?(?:name|type|version|policy|status|length|file|path|dir"
+    r"|(?:secret|key|password|passwd|token|credentials?|auth)_?(?:name|type|mode|method|version|policy|status|length|file|path|dir"
     r"|helper|command|algorithm|format|size|env|vault_uri)(?:_|$)"
     r"|(?:^|_)(?:public|cache|primary|foreign|sort|partition|surrogate|idempotency|routing|web_socket|websocket|hot|row|object|dedup"
     r"|deduplication|shortcut)_key$"

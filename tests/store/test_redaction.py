@@ -137,6 +137,10 @@ def test_urls(path: str, left: str | None) -> None:
         ["curl", "-H", f"Cookie: a={WORD}; b={WORD}"],
         ["curl", "-b", f"sid={WORD}"],
         ["curl", "-u", f"me:{WORD}", "https://h"],
+        ["curl", f"-ume:{WORD}", "https://h"],
+        ["curl", f"--user=me:{WORD}", "https://h"],
+        ["sh", "-c", f"curl -u me:{WORD} https://h"],
+        ["sh", "-c", f"curl --proxy-user 'me:{WORD}' https://h"],
         ["git", "clone", f"https://oauth2:{WORD}@git.example.com/x"],
         ["git", "clone", f"https://{WORD}@git.example.com/x"],
         ["agent", "--settings", f'{{"env":{{"apiKey": "{WORD}"}}}}'],
@@ -149,6 +153,13 @@ def test_command_lines(words: list[str]) -> None:
     assert WORD not in " ".join(clean)
     assert "REDACTED~" in " ".join(clean)
     assert len(clean) == len(words)
+    # The process that opened a connection, and those that started it.
+    opener = {"pid": 2, "argv": words, "parents": [{"pid": 1, "argv": words}]}
+    assert REDACTOR.flow({"process": opener})["process"] == {
+        "pid": 2,
+        "argv": clean,
+        "parents": [{"pid": 1, "argv": clean}],
+    }
 
 
 @pytest.mark.parametrize(
@@ -159,6 +170,10 @@ def test_command_lines(words: list[str]) -> None:
         ["agent", "--api-key", "--verbose"],
         ["agent", "--key-file", "/etc/key.pem"],
         ["python", "-m", "pytest", "-k", "token"],
+        ["qwen", "--auth-type", "openai", "--auth-method=oauth"],
+        ["agent", "-u", "https://api.example.com/v1"],
+        ["sh", "-c", "agent -u https://api.example.com/v1; python -u run.py"],
+        ["curl", "--api-key", "***", "-H", "Authorization: Bearer ***"],
         ["sh", "-c", "for i in 1 2 3; do echo $i; done"],
     ],
 )
