@@ -5,6 +5,7 @@ from __future__ import annotations
 from mitmproxy import connection, http
 
 from ccinspect.addons.exchange import Exchange
+from ccinspect.addons.from_quic import choose_transport
 from ccinspect.addons.sources import Sources
 from ccinspect.identity.agents import detect_agent
 from ccinspect.identity.providers import Providers
@@ -105,13 +106,15 @@ def apply_to(captured: http.HTTPFlow, out: Outgoing, client: Outgoing, *, by_nam
     data = request.data
     # Of a jailed client this is the address it connected to, and not the name it asked for.
     own = captured.metadata.setdefault(_ADDRESS, (data.scheme, data.host, data.port, data.authority))
-    if (out.scheme, out.host, out.port) == (client.scheme, client.host, client.port) and not by_name:
+    moved = (out.scheme, out.host, out.port) != (client.scheme, client.host, client.port)
+    if not moved and not by_name:
         data.scheme, data.host, data.port, data.authority = own
     else:
         request.scheme = out.scheme
         data.host, data.port = out.host, out.port
         if data.authority:
             request.authority = out.url.removeprefix(f"{out.scheme}://").removesuffix(out.path)
+    choose_transport(captured, moved=moved)
     if out.path != request.path:
         request.path = out.path
     request.method = out.method

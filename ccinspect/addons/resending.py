@@ -39,6 +39,7 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseProtocolError,
 )
 from mitmproxy.proxy.layers.http._hooks import HttpResponseHeadersHook
+from mitmproxy.proxy.layers.http._http3 import Http3Client
 
 Commands = Generator[commands.Command, Any, None]
 
@@ -237,15 +238,18 @@ def _send(stream: HttpStream) -> layer.CommandGenerator[None]:
 
 
 def _allow_second_request() -> None:
-    handle_event = h2.Http2Client._handle_event
+    for kind in (h2.Http2Client, Http3Client):
+        kind._handle_event = _forgetting_first_request(kind._handle_event)  # type: ignore[method-assign]
 
-    def forget_first_request(self: h2.Http2Client, event: events.Event) -> Commands:
+
+def _forgetting_first_request(handle_event: Callable[[Any, events.Event], Commands]) -> Callable[..., Commands]:
+    def forget_first_request(self: Any, event: events.Event) -> Commands:
         # Each request needs a new stream on the connection, also one for the same stream of the client.
         if isinstance(event, RequestHeaders):
             self.our_stream_id.pop(event.stream_id, None)
         yield from handle_event(self, event)
 
-    h2.Http2Client._handle_event = forget_first_request  # type: ignore[method-assign]
+    return forget_first_request
 
 
 def _fail_once() -> None:

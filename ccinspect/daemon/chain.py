@@ -10,13 +10,23 @@ from typing import Any
 from mitmproxy import http
 
 from ccinspect import __version__
-from ccinspect.addons import content_views, fidelity, gate, http2_endings, resending, unanswered, upstream_proxy
+from ccinspect.addons import (
+    content_views,
+    fidelity,
+    from_quic,
+    gate,
+    http2_endings,
+    resending,
+    unanswered,
+    upstream_proxy,
+)
 from ccinspect.addons.borrowed_addresses import BorrowedAddresses
 from ccinspect.addons.bounded_view import BoundedView
 from ccinspect.addons.changes import Changes
 from ccinspect.addons.commands import Commands
 from ccinspect.addons.connect_to import ConnectTo
 from ccinspect.addons.egress import EgressGuard
+from ccinspect.addons.from_quic import FromQuic
 from ccinspect.addons.inspector import Inspector
 from ccinspect.addons.keylog import KeyLog, log_tls_keys
 from ccinspect.addons.loops import LoopGuard
@@ -51,6 +61,7 @@ def extend_mitmproxy(base: Groundwork) -> BorrowedAddresses:
     http2_endings.install()
     unanswered.install()
     resending.install()
+    from_quic.install()
     gate.install()
     log_tls_keys(KeyLog(base.paths.tls_keylog) if base.config.inspector.keylog else None)
     borrowed = BorrowedAddresses()
@@ -90,6 +101,7 @@ class Chain:
         master.insert_addons(
             self.door,
             PlainHttp2(),
+            FromQuic(),
             LoopGuard(),
             McpEndpoint(base.sources, base.mcp.port if base.mcp.enabled else None),
             OwnEndpoints(
