@@ -16,6 +16,7 @@ from ccinspect.addons import (
     from_quic,
     gate,
     http2_endings,
+    request_lines,
     resending,
     unanswered,
     upstream_proxy,
@@ -57,6 +58,7 @@ def extend_mitmproxy(base: Groundwork) -> BorrowedAddresses:
 
     What is returned are the addresses lent to names that are resolved elsewhere.
     """
+    request_lines.install()
     fidelity.install()
     http2_endings.install()
     unanswered.install()

@@ -55,6 +55,30 @@ def here(daemon: Daemon) -> str:
     return f"127.0.0.1:{daemon.ports['reverse']}"
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        (b"GET /v1/files/x", b"/v1/messages"),
+        (b"GET", b"/v1/messages /v1/files/x"),
+        (b"GET", b"/v1/messages\tHTTP/1.1"),
+        (b"G\xe9T", b"/v1/messages"),
+    ],
+)
+def test_a_request_is_one_line_of_three_words(
+    daemon: Daemon, connect: Connect, provider: Provider, method: bytes, path: bytes
+) -> None:
+    """Else an HTTP/1 upstream might take another word for the path than the policy has judged."""
+    client = connect(daemon)
+    head: Fields = [(b":method", method), (b":scheme", b"http"), (b":path", path)]
+    answer = client.answer(client.send_headers([*head, (b":authority", here(daemon).encode())], end=True))
+    assert status(answer) == 400
+    assert b"malformed request" in answer.body
+    assert provider.requests == []
+    (record,) = daemon.wait_for(1)
+    assert record["state"] == "error"
+    assert record["error"]["msg"].startswith("malformed request")
+
+
 def status(answer: Message) -> int:
     return int(dict(answer.headers)[b":status"])
 
