@@ -117,7 +117,9 @@ def apply_to(captured: http.HTTPFlow, out: Outgoing, client: Outgoing, *, by_nam
     choose_transport(captured, moved=moved)
     if out.path != request.path:
         request.path = out.path
-    request.method = out.method
+    if out.method != request.method:
+        # What is read there is in capitals, whatever the client wrote.
+        request.method = out.method
     if out.body is not client.body and out.body is not None:
         captured.metadata.setdefault(CLIENT_BODY, request.raw_content or b"")
         request.data.content = out.body

@@ -88,6 +88,11 @@ class TestCredentials:
         stored = b"".join(path.read_bytes() for path in daemon.paths.data_dir.rglob("*") if path.is_file())
         assert REAL.encode() not in stored
 
+    def test_a_method_stays_as_it_is_spelled(self, configure: Configure, provider: Provider) -> None:
+        daemon = configure(providers=anthropic_with())
+        ask(daemon, headers=SENTINEL, method="post")
+        assert provider.requests[0].request_line[0] == "post"
+
     def test_a_key_that_is_no_sentinel_passes_untouched(self, configure: Configure, provider: Provider) -> None:
         daemon = configure(providers=anthropic_with())
         assert ask(daemon)[0] == 200
