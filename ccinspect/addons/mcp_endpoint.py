@@ -53,7 +53,6 @@ class McpEndpoint:
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         if _HANDED_ON in flow.metadata:
             assert flow.response is not None
-            # An event stream stays open for as long as the client listens.
             flow.response.stream = True
             raise exceptions.AddonHalt
 

@@ -1,6 +1,7 @@
 """Which server a token opens: the one that shows everything, or a run's own, for as long as the run goes on.
 
-Each run's server is apart from all others, so a session's id that one client came to know opens nothing for another.
+No server keeps sessions: each request is answered by itself. So a client goes on after we were started again, and those
+that go without a word leave nothing behind that could fill up.
 """
 
 from __future__ import annotations
@@ -26,8 +27,6 @@ from ccinspect.paths import Paths
 
 Application = Callable[[Any, Any, Any], Any]
 
-_SESSION_SECONDS = 3600.0
-_MAX_SESSIONS = 200
 _MAX_REQUEST = 1 << 20
 _CONTROL_SECONDS = 5.0
 
@@ -91,8 +90,7 @@ class Doors:
         manager = StreamableHTTPSessionManager(
             build_server(Captured(self._paths, run), tools),
             json_response=True,
-            session_idle_timeout=_SESSION_SECONDS,
-            max_sessions=_MAX_SESSIONS,
+            stateless=True,
             max_request_body_size=_MAX_REQUEST,
         )
         closed = anyio.Event()

@@ -1,7 +1,8 @@
 """`ccinspect mcp` inside of a run that was started with --mcp: standard input and output joined to the run's server.
 
-So an entry that `ccinspect mcp install` made for a client works there too, and shows that run only. Our server answers
-each request with one JSON body and says nothing unasked, which makes this simple: a line in, a line out, in order.
+So an entry that `ccinspect mcp install` made for a client works there too, and shows that run only. Our server keeps no
+sessions, answers each request with one JSON body and says nothing unasked, which makes this simple: a line in, a line
+out, in order.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from typing import Any
 
 _SECONDS = 120.0
 _GONE = -32000
-_SESSION = "mcp-session-id"
 
 
 def forward(lines: Iterable[str], url: str, token: str) -> Iterator[str]:
@@ -31,8 +31,6 @@ def forward(lines: Iterable[str], url: str, token: str) -> Iterator[str]:
         request = urllib.request.Request(url, line.encode("utf-8", "replace"), headers)
         try:
             with opener.open(request, timeout=_SECONDS) as answer:
-                if session := answer.headers.get(_SESSION):
-                    headers[_SESSION] = session
                 said = answer.read().decode("utf-8", "replace").strip()
         except urllib.error.HTTPError as error:
             with error:

@@ -36,14 +36,16 @@ class Gate:
         if refusal is None:
             token = _bearer(headers)
             application = await self._behind(token) if token else None
-            if application is not None:
+            if application is not None and scope["method"] == "POST":
                 await application(scope, receive, send)
                 return
-            refusal = 401, _WRONG_TOKEN
+            refusal = (401, _WRONG_TOKEN) if application is None else (405, "nothing is said here unasked: use POST")
         status, why = refusal
         answer = [(b"content-type", b"application/json")]
         if status == 401:
             answer.append((b"www-authenticate", b'Bearer realm="ccinspect"'))
+        if status == 405:
+            answer.append((b"allow", b"POST"))
         await send({"type": "http.response.start", "status": status, "headers": answer})
         body = json.dumps({"error": {"message": why, "type": "refused"}}).encode() + b"\n"
         await send({"type": "http.response.body", "body": body})

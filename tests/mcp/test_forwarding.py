@@ -20,7 +20,7 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
-        self.seen: list[tuple[str | None, str | None, str]] = []
+        self.seen: list[tuple[str | None, str]] = []
 
     @property
     def url(self) -> str:
@@ -32,7 +32,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["content-length"])).decode()
-        self.server.seen.append((self.headers["authorization"], self.headers["mcp-session-id"], body))
+        self.server.seen.append((self.headers["authorization"], body))
         if self.headers["authorization"] != "Bearer good":
             answer, status = b'{"error": {"message": "the bearer token is wrong"}}', 401
         elif '"id"' in body:
@@ -40,7 +40,6 @@ class Handler(BaseHTTPRequestHandler):
         else:
             answer, status = b"", 202
         self.send_response(status)
-        self.send_header("mcp-session-id", "s1")
         self.send_header("content-length", str(len(answer)))
         self.end_headers()
         self.wfile.write(answer)
@@ -59,12 +58,12 @@ def server() -> Iterator[Server]:
         thread.join()
 
 
-def test_answers_come_in_order_and_the_session_is_kept(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answers_come_in_order(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     # A run in proxy mode has this set.
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     answers = [json.loads(line) for line in forward([CALL, "\n", NOTE, CALL], server.url, "good")]
     assert [answer["id"] for answer in answers] == [7, 7]
-    assert server.seen == [("Bearer good", None, CALL), ("Bearer good", "s1", NOTE), ("Bearer good", "s1", CALL)]
+    assert server.seen == [("Bearer good", CALL), ("Bearer good", NOTE), ("Bearer good", CALL)]
 
 
 def test_a_run_that_has_ended_is_told_to_whoever_waits(server: Server) -> None:

@@ -44,6 +44,12 @@ TOKEN = (b"authorization", b"Bearer secret")
 def test_only_programs_of_this_machine_that_know_the_token_pass(
     path: str, headers: list[tuple[bytes, bytes]], status: int | None
 ) -> None:
+    assert first_answer(path, headers)["status"] == status
+
+
+def first_answer(path: str, headers: list[tuple[bytes, bytes]], method: str = "POST") -> dict[str, Any]:
+    """The head of what is answered; status None where the request passed."""
+
     async def passed(scope: Any, receive: Any, send: Any) -> None:
         await send({"status": None})
 
@@ -56,7 +62,14 @@ def test_only_programs_of_this_machine_that_know_the_token_pass(
         async def send(message: dict[str, Any]) -> None:
             sent.append(message)
 
-        await Gate(behind)({"type": "http", "path": path, "headers": headers}, None, send)
+        await Gate(behind)({"type": "http", "method": method, "path": path, "headers": headers}, None, send)
         return sent
 
-    assert anyio.run(ask)[0]["status"] == status
+    return anyio.run(ask)[0]
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE", "OPTIONS", "PUT"])
+def test_it_is_only_posted_to(method: str) -> None:
+    answer = first_answer("/mcp", [HOST, TOKEN], method)
+    assert (answer["status"], dict(answer["headers"])[b"allow"]) == (405, b"POST")
+    assert first_answer("/mcp", [HOST], method)["status"] == 401

@@ -102,12 +102,29 @@ def test_the_daemon_serves_what_it_captured(serving: Daemon) -> None:
     assert f"{token_of(block)} ({daemon.paths.mcp_token})" in status.stdout
 
 
-def test_a_server_that_dies_is_started_again_and_traffic_goes_on(serving: Daemon) -> None:
+def test_a_server_that_dies_is_started_again_and_traffic_and_its_clients_go_on(serving: Daemon) -> None:
     daemon = serving
     block = server_of(daemon)
-    os.kill(worker_of(daemon), signal.SIGKILL)
-    send(daemon)
-    assert server_of(daemon) | {"running": True} == block | {"running": True}
+
+    async def work(session: ClientSession) -> None:
+        assert not (await session.call_tool("runs", {})).isError
+        os.kill(worker_of(daemon), signal.SIGKILL)
+        await anyio.to_thread.run_sync(send, daemon)
+        assert await anyio.to_thread.run_sync(server_of, daemon) | {"running": True} == block | {"running": True}
+        assert not (await session.call_tool("runs", {})).isError
+
+    work_with(block, work)
+
+
+def test_clients_that_go_without_a_word_leave_room_for_others(serving: Daemon) -> None:
+    block = server_of(serving)
+    client = {"name": "leaves", "version": "1"}
+    hello = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": client}
+    headers = {"authorization": f"Bearer {token_of(block)}", "accept": "application/json, text/event-stream"}
+    with httpx.Client(headers=headers, trust_env=False) as http_client:
+        for number in range(250):
+            message = {"jsonrpc": "2.0", "id": number, "method": "initialize", "params": hello}
+            assert http_client.post(block["url"], json=message).json()["result"]["serverInfo"]["name"] == "ccinspect"
 
 
 def test_without_being_asked_for_there_is_none(daemon: Daemon) -> None:
