@@ -11,8 +11,9 @@ mitmproxy 12 normalises or refuses some things that are legal on the wire. `inst
   final).
 * `Expect: 100-continue` reaches the upstream, whose own 100 or refusal reaches the client (mitmproxy answers it itself
   and removes the header). Only for streamed requests: a buffered one has been read already.
-* A request of HTTP/2 or HTTP/3 that does not say its length reaches an HTTP/1 upstream in chunks (mitmproxy sends it
-  without any framing: the upstream would take the body for its next request).
+* A request of HTTP/2 or HTTP/3 that does not say its length reaches an HTTP/1 upstream in chunks, and an answer an
+  HTTP/1.1 client (mitmproxy sends both without any framing: the upstream would take the body for its next request, and
+  the client an answer that was cut short for a whole one).
 * An empty DATA frame of HTTP/2 is passed over (mitmproxy hands it on as an empty piece, which is the sign of the end).
 * An answer that we give to HEAD ourselves has no body (mitmproxy sends it, and the client reads it as its next answer).
 * A request whose upstream cannot be reached is read to its end before it is answered with the error, so that its body
@@ -73,6 +74,7 @@ def install() -> None:
     _receive_trailers()
     _pass_informational()
     _frame_requests()
+    _frame_answers()
     _pass_expect()
     _read_before_failing()
     _pass_over_empty_pieces()
@@ -217,6 +219,24 @@ def _frame_requests() -> None:
         yield from send(self, event)
 
     h1.Http1Client.send = send_framed  # type: ignore[method-assign]
+
+
+def _frame_answers() -> None:
+    send = h1.Http1Server.send
+
+    def send_framed(self: h1.Http1Server, event: Any) -> Commands:
+        if isinstance(event, ResponseHeaders) and not event.end_stream and self.request is not None:
+            response = event.response
+            has_body = self.request.method != "HEAD" and response.status_code >= 200
+            has_body = has_body and response.status_code not in (204, 304)
+            unframed = (response.is_http2 or response.is_http3) and "content-length" not in response.headers
+            if unframed and has_body and self.request.http_version == "HTTP/1.1":
+                response = response.copy()
+                response.headers["transfer-encoding"] = "chunked"
+                event = replace(event, response=response)
+        yield from send(self, event)
+
+    h1.Http1Server.send = send_framed  # type: ignore[method-assign]
 
 
 def _is_informational(status: int) -> bool:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
+import httpx
 import pytest
+from h2.errors import ErrorCodes
 
 from ccinspect.demo.answers import Answer, chunked
 from ccinspect.demo.provider import Provider
@@ -15,7 +18,7 @@ from ccinspect.store.query import StoreReader
 from tests.addons.conftest import Configure
 from tests.conftest import StartDaemon
 from tests.support.daemon import Daemon
-from tests.support.http2 import Client, Fields, Message, Reply, Server
+from tests.support.http2 import Client, Fields, Message, Reply, ResetStream, Server
 
 REAL = "the-real-key"
 MESSAGES = json.dumps(
@@ -162,16 +165,34 @@ def test_trailers_that_pass_are_recorded_on_both_sides(configure: Configure, con
 
 @pytest.fixture
 def http2_only(provider: Provider) -> Iterator[Server]:
-    with Server(provider.authority, ["api.anthropic.com"]) as server:
+    with Server(provider.authority, ["api.anthropic.com", "api.openai.com"]) as server:
         yield server
 
 
 def test_an_upstream_that_speaks_http2_only_is_reached(
-    http2_only: Server, start_daemon: StartDaemon, connect: Connect
+    http2_only: Server, start_daemon: StartDaemon, connect: Connect, provider: Provider
 ) -> None:
     """As gRPC has it, from a client without TLS."""
-    daemon = start_daemon(inspector={"connect_to": {"api.anthropic.com:443": f"127.0.0.1:{http2_only.port}"}})
+    places = provider.connect_to() | {"api.anthropic.com:443": f"127.0.0.1:{http2_only.port}"}
+    daemon = start_daemon(inspector={"connect_to": places})
     http2_only.answer_with(Reply(pieces=[b"ok"], trailers=[(b"grpc-status", b"0")]))
     answer = post(connect(daemon), here(daemon), OWN)
     assert (status(answer), answer.body, answer.trailers) == (200, b"ok", [(b"grpc-status", b"0")])
     assert dict(http2_only.wait_for(1)[0].headers)[b":authority"] == b"api.anthropic.com"
+
+
+def test_an_answer_of_http2_that_is_cut_short_is_not_whole_in_http1(
+    http2_only: Server, start_daemon: StartDaemon, provider: Provider
+) -> None:
+    places = provider.connect_to() | {"api.openai.com:443": f"127.0.0.1:{http2_only.port}"}
+    rule = {"match_host": "api.anthropic.com", "action": "redirect", "dest_host": "api.openai.com"}
+    daemon = start_daemon(inspector={"connect_to": places, "transforms": [rule]})
+    trust = ssl.create_default_context(cafile=daemon.paths.ca_cert)
+    proxy = f"http://127.0.0.1:{daemon.ports['proxy']}"
+    with httpx.Client(http2=True, verify=trust, proxy=proxy, trust_env=False) as client:
+        http2_only.answer_with(Reply(pieces=[b"who", b"le"]))
+        answer = client.get("https://api.anthropic.com/v1/x")
+        assert (answer.http_version, answer.text) == ("HTTP/1.1", "whole")
+        http2_only.answer_with(Reply(pieces=[b"who", ResetStream(ErrorCodes.INTERNAL_ERROR)]))
+        with pytest.raises(httpx.RemoteProtocolError):
+            client.get("https://api.anthropic.com/v1/x")
