@@ -1,7 +1,7 @@
 """Which program sent a request: a coding agent, an SDK or a tool, with its version.
 
 What the request says of itself comes first. A command line decides only for agents that send nothing but the
-User-Agent of the SDK they use (aider), so that `curl` called by an agent stays `curl`.
+User-Agent of the SDK they use (aider, pi, Cline's command line), so that `curl` called by an agent stays `curl`.
 """
 
 from __future__ import annotations
@@ -46,6 +46,8 @@ _PATTERNS: tuple[tuple[Kind, str, str], ...] = (
     ("agent", "gemini-cli", rf"^GeminiCLI(?:-(?P<surface>[\w-]+))?/{_VERSION}"),
     ("agent", "gemini-cli", rf"^(?P<surface>CloudCodeVSCode)/{_VERSION} .*proxy_client=geminicli"),
     ("agent", "qwen-code", rf"^QwenCode/{_VERSION}"),
+    ("agent", "kimi-cli", rf"^KimiCLI/{_VERSION}"),
+    ("agent", "mistral-vibe", rf"^mistral-client-\w+/Mistral-Vibe/{_VERSION}"),
     ("agent", "opencode", rf"^opencode\d?/(?:[a-z]+/)?{_VERSION}"),
     ("agent", "copilot", rf"^GitHubCopilotChat/{_VERSION}"),
     ("agent", "copilot", rf"^GithubCopilot/{_VERSION}"),
@@ -64,10 +66,13 @@ _PATTERNS: tuple[tuple[Kind, str, str], ...] = (
     ("sdk", "anthropic-js", rf"^Anthropic(?:Bedrock|Vertex|Foundry)?/JS {_VERSION}"),
     ("sdk", "openai-python", rf"^(?:Async)?(?:Azure)?OpenAI/Python {_VERSION}"),
     ("sdk", "openai-js", rf"^(?:Azure)?OpenAI/JS {_VERSION}"),
+    ("sdk", "groq-python", rf"^(?:Async)?Groq/Python {_VERSION}"),
+    ("sdk", "groq-js", rf"^Groq/JS {_VERSION}"),
     ("sdk", "google-genai", rf"^google-genai-sdk/{_VERSION}(?: gl-(?P<surface>\w+))?"),
     ("sdk", "ollama-python", rf"^ollama-python/{_VERSION}"),
     ("sdk", "ollama-js", rf"^ollama-js/{_VERSION}"),
     ("sdk", "mistral-client", rf"^mistral-client-\w+/{_VERSION}"),
+    ("sdk", "cohere", rf"^cohere(?:-ai)?/{_VERSION}"),
     ("sdk", "litellm", rf"^litellm/{_VERSION}"),
     ("sdk", "ai-sdk", rf"^ai(?:-sdk/[\w-]+)?/{_VERSION}"),
     ("sdk", "boto3", rf"^Boto3/{_VERSION}"),
@@ -88,8 +93,6 @@ _PATTERNS: tuple[tuple[Kind, str, str], ...] = (
     ("tool", "deno", rf"^Deno/{_VERSION}"),
     ("tool", "browser", r"^Mozilla/5\.0 .*(?:Chrome|Firefox|Version)/(?P<version>[\d.]+)"),
 )
-KNOWN_NAMES = tuple(dict.fromkeys(name for _, name, _ in _PATTERNS))
-"""Names that `Agent.name` may have, beside those of programs nobody here knows."""
 _USER_AGENTS = [(kind, name, re.compile(pattern)) for kind, name, pattern in _PATTERNS]
 _ANY_PRODUCT = re.compile(rf"^(?P<name>[A-Za-z][\w.-]{{1,40}})/{_VERSION}")
 
@@ -124,9 +127,22 @@ _COMMANDS = {
     "q": "amazon-q",
     "qchat": "amazon-q",
     "kiro-cli": "kiro",
+    "pi": "pi",
+    "pi-coding-agent": "pi",
+    "gptme": "gptme",
+    "cn": "continue",
+    "grok": "grok-cli",
+    "grok-cli": "grok-cli",
+    "kimi": "kimi-cli",
+    "kimi-cli": "kimi-cli",
+    "vibe": "mistral-vibe",
+    "mistral-vibe": "mistral-vibe",
+    "vibe-app-server": "mistral-vibe",
 }
-_UNNAMED = {"aider"}
-"""Agents whose requests carry nothing but their SDK's name."""
+_UNNAMED = {"aider", "cline", "continue", "gptme", "grok-cli", "mistral-vibe", "pi"}
+"""Agents whose calls may carry nothing but their SDK's name."""
+KNOWN_NAMES = tuple(dict.fromkeys([*(name for _, name, _ in _PATTERNS), *_COMMANDS.values()]))
+"""Names that `Agent.name` may have, beside those of programs nobody here knows."""
 _LAUNCHERS = re.compile(
     r"(?:ba|da|z)?sh|env|exec|nice|nohup|setsid|sudo|time|timeout|stdbuf|xvfb-run|"
     r"np[mx]|pnpm|pnpx|yarn|dlx|bunx?|node|nodejs|deno|uvx?|pipx|run|tool|python[\d.]*"
@@ -149,7 +165,7 @@ def detect_agent(headers: Iterable[tuple[bytes, bytes]], command: Sequence[str] 
             return _beside(by_header, by_agent)
         named = agent_of_command(command)
         if named in _UNNAMED and (by_agent is None or by_agent.kind == "sdk"):
-            return _beside(Agent(named, None, "agent", "command"), by_agent)
+            return _beside(Agent(named, None, "agent", "command"), by_agent or _from_stainless(said))
     if by_agent is not None:
         return by_agent
     return _from_stainless(said) or _from_any_product(said.get("user-agent", ""))
@@ -161,7 +177,9 @@ def agent_of_command(command: Sequence[str]) -> str | None:
         word = word[:MAX_VALUE]
         if word.startswith("-") or _VALUE.match(word):
             continue
-        if package := re.search(r"(?:^|/)@(?:anthropic-ai|openai|google|github|qwen-code|cline)/([\w-]+)", word):
+        if package := re.search(
+            r"(?:^|/)@(?:anthropic-ai|openai|google|github|qwen-code|cline|mariozechner|vibe-kit)/([\w-]+)", word
+        ):
             return _COMMANDS.get(package[1])
         name = word.rsplit("/", 1)[-1]
         name = re.split(r"@|==|\[", name, maxsplit=1)[0] if not name.startswith("@") else name

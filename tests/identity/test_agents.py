@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ccinspect.identity.agents import agent_of_command, detect_agent
+from ccinspect.identity.agents import KNOWN_NAMES, agent_of_command, detect_agent
 
 # (User-Agent, name, version, kind, surface)
 #
@@ -22,6 +22,7 @@ from ccinspect.identity.agents import agent_of_command, detect_agent
 #   copilot      Copilot Chat's and Copilot CLI's headers as recorded by gateways (copilot/0.0.363 (linux v22.15.0))
 #   cline        cline/cline src/services/EnvUtils.ts and its OpenRouter headers
 #   amazon q     recordings of codewhispererstreaming calls: app/AmazonQ-For-CLI, KiroIDE-0.7.45-<machine>
+#   kimi, vibe   kimi-cli 1.x constant.py; mistral-vibe 3.0.2 as it called
 #   sdks         the User-Agent that each package sets; litellm's http handler; @ai-sdk/provider-utils
 USER_AGENTS = [
     ("claude-cli/2.1.220 (external, cli)", "claude-code", "2.1.220", "agent", "cli"),
@@ -68,6 +69,13 @@ USER_AGENTS = [
     ("google-genai-sdk/1.43.0 gl-python/3.12.3", "google-genai", "1.43.0", "sdk", "python"),
     ("google-genai-sdk/1.41.0 gl-node/v22.19.0", "google-genai", "1.41.0", "sdk", "node"),
     ("litellm/1.75.0", "litellm", "1.75.0", "sdk", None),
+    ("Groq/JS 1.6.0", "groq-js", "1.6.0", "sdk", None),
+    ("AsyncGroq/Python 1.7.0", "groq-python", "1.7.0", "sdk", None),
+    ("cohere/7.3.1", "cohere", "7.3.1", "sdk", None),
+    ("cohere-ai/8.1.0", "cohere", "8.1.0", "sdk", None),
+    ("mistral-client-python/3.7.0", "mistral-client", "3.7.0", "sdk", None),
+    ("mistral-client-python/Mistral-Vibe/3.0.2", "mistral-vibe", "3.0.2", "agent", None),
+    ("KimiCLI/1.12.0", "kimi-cli", "1.12.0", "agent", None),
     ("ai-sdk/anthropic/3.0.105 ai-sdk/provider-utils/4.0.41 runtime/node.js/22", "ai-sdk", "3.0.105", "sdk", None),
     ("ollama-python/0.4.7 (x86_64 linux) Python/3.12.3", "ollama-python", "0.4.7", "sdk", None),
     ("aws-sdk-rust/1.3.10 ua/2.1 os/linux lang/rust/1.92.0", "aws-sdk", "1.3.10", "sdk", None),
@@ -149,6 +157,38 @@ def test_the_command_names_aider_which_sends_only_its_sdks_name() -> None:
     assert (agent.name, agent.via, agent.sdk) == ("aider", "command", "litellm 1.75.0")
 
 
+# As they called from a jail: the command line of the process, and what it said.
+@pytest.mark.parametrize(
+    ("command", "headers", "name", "sdk"),
+    [
+        (["pi"], {"user-agent": "OpenAI/JS 6.26.0", "x-stainless-lang": "js"}, "pi", "openai-js 6.26.0"),
+        (["pi"], {"user-agent": "google-genai-sdk/1.52.0 gl-node/v20.20.2"}, "pi", "google-genai 1.52.0"),
+        (
+            ["cline", "-P", "anthropic"],
+            {"user-agent": "ai-sdk/anthropic/4.0.42 runtime/bun/1.3.13"},
+            "cline",
+            "ai-sdk 4.0.42",
+        ),
+        (["python", "/venv/bin/gptme", "-n"], {"user-agent": "OpenAI/Python 2.54.0"}, "gptme", "openai-python 2.54.0"),
+        (
+            ["node", "/x/node_modules/.bin/cn", "-p", "hello"],
+            {"user-agent": "ls/JS 5.23.2", "x-stainless-lang": "js", "x-stainless-package-version": "5.23.2"},
+            "continue",
+            "openai-js 5.23.2",
+        ),
+        (["node", "/x/node_modules/.bin/grok"], {"user-agent": "OpenAI/JS 5.23.2"}, "grok-cli", "openai-js 5.23.2"),
+        (["vibe-app-server"], {"user-agent": "mistral-client-python/2.6.0"}, "mistral-vibe", "mistral-client 2.6.0"),
+    ],
+)
+def test_the_command_names_those_that_send_only_their_sdks_name(
+    command: list[str], headers: dict[str, str], name: str, sdk: str
+) -> None:
+    agent = detect_agent([(key.encode(), value.encode()) for key, value in headers.items()], command)
+    assert agent is not None
+    assert (agent.name, agent.kind, agent.via, agent.sdk) == (name, "agent", "command", sdk)
+    assert name in KNOWN_NAMES
+
+
 @pytest.mark.parametrize("user_agent", [b"curl/8.5.0", b"git/2.39.5", b"python-requests/2.32.3"])
 def test_a_tool_that_the_agent_calls_stays_the_tool(user_agent: bytes) -> None:
     agent = detect_agent([(b"user-agent", user_agent)], AIDER)
@@ -177,6 +217,7 @@ def test_a_script_with_an_sdk_under_claude_is_not_claude() -> None:
         (["uv", "tool", "run", "aider-chat"], "aider"),
         (["uvx", "--from", "aider-chat==0.86.1", "aider"], "aider"),
         (["copilot", "-p", "x"], "copilot"),
+        (["npx", "@mariozechner/pi-coding-agent"], "pi"),
         (["cursor-agent"], "cursor"),
         (["git", "commit", "-m", "claude"], None),
         (["bash"], None),
