@@ -18,6 +18,7 @@ mitmproxy 12 normalises or refuses some things that are legal on the wire. `inst
 * An answer that we give to HEAD ourselves has no body (mitmproxy sends it, and the client reads it as its next answer).
 * A request whose upstream cannot be reached is read to its end before it is answered with the error, so that its body
   is recorded (mitmproxy gives up a streamed request at once).
+* What came of a request that its client gave up is recorded, also where it was read whole (mitmproxy forgets it).
 
 These are internals of mitmproxy; `pyproject.toml` therefore pins its minor version.
 """
@@ -47,6 +48,7 @@ from mitmproxy.proxy.layers.http._events import (
     RequestData,
     RequestEndOfMessage,
     RequestHeaders,
+    RequestProtocolError,
     RequestTrailers,
     ResponseData,
     ResponseEndOfMessage,
@@ -77,6 +79,7 @@ def install() -> None:
     _frame_answers()
     _pass_expect()
     _read_before_failing()
+    _keep_given_up_bodies()
     _pass_over_empty_pieces()
     _answer_head_without_body()
 
@@ -361,6 +364,17 @@ def _read_before_failing() -> None:
     start_stream = HttpStream.start_request_stream
     HttpStream.make_server_connection = make_connection_or_read  # type: ignore[method-assign]
     HttpStream.start_request_stream = start_or_read  # type: ignore[method-assign]
+
+
+def _keep_given_up_bodies() -> None:
+    handle_error = HttpStream.handle_protocol_error
+
+    def keep_body(self: HttpStream, event: RequestProtocolError | ResponseProtocolError) -> Commands:
+        if isinstance(event, RequestProtocolError) and self.request_body_buf:
+            self.flow.request.data.content = bytes(self.request_body_buf)
+        yield from handle_error(self, event)
+
+    HttpStream.handle_protocol_error = keep_body  # type: ignore[method-assign]
 
 
 def _pass_over_empty_pieces() -> None:

@@ -410,6 +410,15 @@ class TestBrokenUpstreams:
 
 
 class TestClientsThatLeave:
+    def test_in_the_middle_of_their_request(self, daemon: SharedDaemon, provider: Provider) -> None:
+        with socket.create_connection(("127.0.0.1", daemon.ports["reverse"]), 20) as client:
+            client.sendall(b"POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nx-api-key: sk-ccinspect-slow\r\n")
+            client.sendall(b"Content-Length: 100\r\n\r\n" + b'{"model":')
+        record = ended(daemon)
+        assert record["state"] == "error"
+        assert daemon.body(record["id"], "--request") == b'{"model":'
+        assert provider.requests == []
+
     def test_while_the_key_is_fetched(self, daemon: SharedDaemon, provider: Provider) -> None:
         body = json.dumps(MESSAGES).encode()
         client = http.client.HTTPConnection("127.0.0.1", daemon.ports["reverse"], timeout=20)
