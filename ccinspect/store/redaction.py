@@ -62,10 +62,10 @@ _SHAPES = re.compile(
     re.VERBOSE,
 )
 # Flags whose value is `user:password`, alone and inside of a shell's string. `-u https://...` is an address.
-_USER_FLAGS = {"-u", "-U", "--user", "--proxy-user"}
+_USER_FLAGS = re.compile(r"-[A-Za-z]{0,9}[uU]|--(?:proxy-)?user")
 _USER_AND_PASSWORD = re.compile(r"[^\s:/]*:(?!//).+", re.DOTALL)
 _USER_FLAG = re.compile(
-    r"(?<![^\s\"'])((?:-[uU]|--(?:proxy-)?user(?=[\s=]))(?:\s{1,9}|=)?[\"']?)([^\s:/\"'-][^\s:/\"']{0,99}:(?!//)[^\s\"']+)"
+    r"(?<![^\s\"'])((?:-[A-Za-z]{0,9}[uU]|--(?:proxy-)?user(?=[\s=]))(?:\s{1,9}|=)?[\"']?)([^\s:/\"'-][^\s:/\"']{0,99}:(?!//)[^\s\"']+)"
 )
 _COOKIE_FLAGS = {"-b", "--cookie"}
 _COOKIE_LINE = re.compile(r"[^\"'\n]*")
@@ -146,7 +146,7 @@ class Redactor:
         clean: list[str] = []
         before = ""
         for word in words:
-            if before in _USER_FLAGS and _USER_AND_PASSWORD.fullmatch(word):
+            if _USER_FLAGS.fullmatch(before) and _USER_AND_PASSWORD.fullmatch(word):
                 clean.append(self._userinfo_text(word))
             elif before in _COOKIE_FLAGS and "=" in word:
                 clean.append(self._cookies(word, only_first=False))

@@ -138,6 +138,8 @@ def test_urls(path: str, left: str | None) -> None:
         ["curl", "-b", f"sid={WORD}"],
         ["curl", "-u", f"me:{WORD}", "https://h"],
         ["curl", f"-ume:{WORD}", "https://h"],
+        ["curl", "-sSu", f"me:{WORD}", "https://h"],
+        ["sh", "-c", f"curl -sSu me:{WORD} https://h"],
         ["curl", f"--user=me:{WORD}", "https://h"],
         ["sh", "-c", f"curl -u me:{WORD} https://h"],
         ["sh", "-c", f"curl --proxy-user 'me:{WORD}' https://h"],
