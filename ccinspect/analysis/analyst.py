@@ -143,14 +143,16 @@ class Analyst:
         """False when somebody removed or replaced one of the files: what is written now is seen by nobody."""
         return all(_file_id(path) == known for path, known in self._files.items())
 
-    def catch_up(self, progress: Progress | None = None, stop: Callable[[], bool] = lambda: False) -> int:
+    def catch_up(
+        self, progress: Progress | None = None, stop: Callable[[], bool] = lambda: False, until: int | None = None
+    ) -> int:
         """Analyse all flows that have ended and are not analysed yet; the result is how many.
 
-        `stop` is asked between flows. Raises sqlite3.Error when the database cannot be written.
+        `stop` is asked between flows. `until` (flows.id): nothing that came after that flow is waited for. Raises sqlite3.Error when the database cannot be written.
         """
         done = total = 0
         for batch in pending.batches(self._db):
-            if stop():
+            if stop() or (until is not None and batch[0].number > until):
                 break
             if progress is not None and done + len(batch) > total:
                 total = done + pending.count(self._db, batch)

@@ -11,6 +11,11 @@ from typing import NamedTuple
 from ccinspect.analysis import scope
 from ccinspect.analysis.batches import batches, placeholders
 from ccinspect.errors import StoreUnavailable
+from ccinspect.store import schema as store_schema
+
+
+_EVER = (1 << 63) - 1
+"""Above the number of any flow."""
 
 
 class Glance(NamedTuple):
@@ -90,14 +95,30 @@ def _categories(db: sqlite3.Connection, call: str) -> dict[str, int]:
     return dict(rows.fetchall())
 
 
-def behind(store_dir: Path) -> int:
-    """How many flows that may be model calls have ended and were not analysed yet. Raises StoreUnavailable."""
+def newest(store_dir: Path) -> int:
+    """The number of the newest flow there is (flows.id), 0 where there is none. Raises StoreUnavailable."""
+    with closing(store_schema.open_for_reading(store_dir)) as db:
+        try:
+            (number,) = db.execute("SELECT max(id) FROM flows").fetchone()
+        except sqlite3.Error as error:
+            raise store_schema.cannot_open(store_dir / store_schema.DATABASE, error) from error
+    return int(number or 0)
+
+
+def behind(store_dir: Path, until: int = _EVER) -> int:
+    """How many flows that may be model calls, up to the one of this number, have ended and were not analysed yet.
+
+    Raises StoreUnavailable.
+    """
     with _reading(store_dir) as db:
         # CROSS: else SQLite may go through all flows to find the few that wait.
         row = db.execute(
             "SELECT (SELECT count(*) FROM flows WHERE type = 'http' AND state != 'started' "
-            "AND (method = 'POST' OR status = 101) AND id > coalesce((SELECT max(progress.flow) FROM progress), 0)), "
-            "(SELECT count(*) FROM waiting CROSS JOIN flows ON flows.uuid = waiting.uuid WHERE state != 'started')"
+            "AND (method = 'POST' OR status = 101) AND id <= :until "
+            "AND id > coalesce((SELECT max(progress.flow) FROM progress), 0)), "
+            "(SELECT count(*) FROM waiting CROSS JOIN flows ON flows.uuid = waiting.uuid "
+            "WHERE state != 'started' AND id <= :until)",
+            {"until": until},
         ).fetchone()
     return int(row[0]) + int(row[1])
 

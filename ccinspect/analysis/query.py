@@ -25,7 +25,7 @@ from ccinspect.analyser.unused import Unused
 from ccinspect.analysis import loading, reports, schema, scope, sessions, trees
 from ccinspect.analysis.analyst import Analyst, Progress, is_locked
 from ccinspect.analysis.contents import Contents, load_context
-from ccinspect.analysis.glance import behind
+from ccinspect.analysis.glance import behind, newest
 from ccinspect.analysis.loading import Where
 from ccinspect.analysis.options import AnalysisOptions
 from ccinspect.analysis.reports import REPORTS
@@ -57,30 +57,32 @@ _LOOK_SECONDS = 0.1
 
 
 def open_analysis(store_dir: Path, options: AnalysisOptions, progress: Progress | None = None) -> Analysis:
-    """Bring the analysis up to date with the store, or wait for another process that is at it, and open it.
+    """Bring the analysis up to date with the store, or wait for another process that is at it, and open it: with what
+    had come when it was asked for, so that traffic that goes on keeps nobody waiting.
 
     Ask a running daemon to `flush` first: it waits for its analyst. `progress` is called with (flows done, flows in
     all) while there is something to do. What is still missing then, `Analysis.behind` tells. Raises StoreUnavailable.
     """
     mended = False
+    until = newest(store_dir)
     while True:
         try:
             with Analyst.open(store_dir, options) as analyst:
                 if analyst is not None:
-                    analyst.catch_up(progress)
+                    analyst.catch_up(progress, until=until)
         except StoreUnavailable:
             # A damaged file was removed: once is worth another try.
             if mended or schema.exists(store_dir):
                 raise
             mended = True
             continue
-        if analyst is not None or not _others_end(store_dir, progress):
+        if analyst is not None or not _others_end(store_dir, until, progress):
             return Analysis(store_dir, options)
 
 
-def _others_end(store_dir: Path, progress: Progress | None) -> bool:
-    """Wait while another process analyses; True when it ended before it was through."""
-    left = total = _left(store_dir)
+def _others_end(store_dir: Path, until: int, progress: Progress | None) -> bool:
+    """Wait while another process analyses; True when it ended before it was through with the flows up to `until`."""
+    left = total = _left(store_dir, until)
     patience = time.monotonic() + PATIENCE
     while left != 0 and time.monotonic() < patience:
         if progress is not None and left is not None and total is not None:
@@ -88,17 +90,17 @@ def _others_end(store_dir: Path, progress: Progress | None) -> bool:
         if not is_locked(store_dir):
             return True
         time.sleep(_LOOK_SECONDS)
-        before, left = left, _left(store_dir)
+        before, left = left, _left(store_dir, until)
         total = max(total or 0, left or 0)
         if left != before:
             patience = time.monotonic() + PATIENCE
     return False
 
 
-def _left(store_dir: Path) -> int | None:
-    """Flows that are still to be analysed; None while the file is being made or brought up to date."""
+def _left(store_dir: Path, until: int) -> int | None:
+    """Flows up to this number that are still to be analysed; None while the file is being made or brought up to date."""
     try:
-        return behind(store_dir)
+        return behind(store_dir, until)
     except StoreUnavailable:
         return None
 

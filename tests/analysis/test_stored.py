@@ -411,6 +411,36 @@ def test_only_one_process_is_the_analyst(store: Path, monkeypatch: pytest.Monkey
         assert len(analysis.calls(EVERYTHING)) == 1
 
 
+def test_traffic_that_goes_on_keeps_nobody_waiting_for_another_analyst(store: Path) -> None:
+    fill(store, *anthropic_call(user("first")))
+    looks: list[tuple[int, int]] = []
+
+    with Analyst.open(store, OPTIONS) as other:
+        assert other is not None
+
+        def go_on(done: int, total: int) -> None:
+            looks.append((done, total))
+            assert len(looks) < 4, "it waits for what came after it was asked"
+            other.catch_up()
+            fill(store, *anthropic_call(user(f"question {len(looks)}")))
+
+        with open_analysis(store, OPTIONS, go_on) as analysis:
+            assert len(analysis.calls(EVERYTHING)) == 1
+            assert analysis.behind() == 1
+
+
+def test_traffic_that_goes_on_is_not_analysed_for_whoever_asked_before_it(store: Path) -> None:
+    fill(store, *anthropic_call(user("first")))
+
+    def go_on(_done: int, total: int) -> None:
+        assert total == 1
+        fill(store, *anthropic_call(user("another")))
+
+    with open_analysis(store, OPTIONS, go_on) as analysis:
+        assert len(analysis.calls(EVERYTHING)) == 1
+        assert analysis.behind() == 1
+
+
 def test_a_flow_that_ended_the_analyst_is_passed_over(store: Path) -> None:
     fill(store, *anthropic_call(user("deadly"), id="dead0000-0000-4000-8000-000000000000"))
     fill(store, *anthropic_call(user("harmless")))
