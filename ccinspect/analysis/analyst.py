@@ -148,7 +148,8 @@ class Analyst:
     ) -> int:
         """Analyse all flows that have ended and are not analysed yet; the result is how many.
 
-        `stop` is asked between flows. `until` (flows.id): nothing that came after that flow is waited for. Raises sqlite3.Error when the database cannot be written.
+        `stop` is asked between flows. `until` (flows.id): nothing that came after that flow is waited for. Raises
+        sqlite3.Error when the database cannot be written.
         """
         done = total = 0
         for batch in pending.batches(self._db):

@@ -13,7 +13,6 @@ from ccinspect.analysis.batches import batches, placeholders
 from ccinspect.errors import StoreUnavailable
 from ccinspect.store import schema as store_schema
 
-
 _EVER = (1 << 63) - 1
 """Above the number of any flow."""
 

@@ -98,7 +98,7 @@ def _others_end(store_dir: Path, until: int, progress: Progress | None) -> bool:
 
 
 def _left(store_dir: Path, until: int) -> int | None:
-    """Flows up to this number that are still to be analysed; None while the file is being made or brought up to date."""
+    """Flows up to this number that are still to be analysed; None while the file is made or brought up to date."""
     try:
         return behind(store_dir, until)
     except StoreUnavailable:
