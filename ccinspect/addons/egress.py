@@ -91,6 +91,22 @@ class EgressGuard:
         )
         self._answer(captured, verdict, facts)
 
+    def response(self, captured: http.HTTPFlow) -> None:
+        """A server that switches to another protocol ends what can be seen; a WebSocket still is."""
+        response = captured.response
+        if response is None or response.status_code != 101 or OWN in captured.metadata:
+            return
+        if response.headers.get("upgrade", "").lower() == "websocket":
+            return
+        egress, facts, request = self._egress(self.facts.run_of(captured)), self.facts.of(captured), captured.request
+        verdict = egress.decide(
+            request.pretty_host, request.port, facts=facts, also=_other_names(captured), opaque=True
+        )
+        self._answer(captured, verdict, facts)
+        if captured.response is not response and captured.response is not None:
+            # Neither of the two connections is of use to anybody now.
+            captured.response.headers["connection"] = "close"
+
     def server_connect(self, data: server_hooks.ServerConnectionHookData) -> None:
         run = self.facts.run_of_client(data.client)
         egress = self._egress(run)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from ccinspect.control.client import ControlClient
+from ccinspect.demo.answers import Answer, Echo, head
 from ccinspect.demo.provider import Provider
 from tests.addons.conftest import Configure
 from tests.addons.test_changes import MESSAGES, OWN, ask, only_flow
@@ -67,6 +69,47 @@ class TestRequests:
         assert ask(daemon)[0] == 200
         assert ask(daemon, method="GET", path="/v1/models", body=b"")[0] == 403
         assert len(provider.requests) == 1
+
+
+class TestUpgrades:
+    """Behind a 101 nobody sees which paths are asked for."""
+
+    def upgrade(self, daemon: Daemon, hidden: bytes) -> tuple[bytes, bytes]:
+        """The head of the answer to a request for another protocol, and what is answered to `hidden` behind it."""
+        with socket.create_connection(("127.0.0.1", daemon.ports["proxy"]), 20) as client:
+            line = b"GET http://api.anthropic.com/v1/public HTTP/1.1\r\nHost: api.anthropic.com\r\n"
+            client.sendall(line + b"Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n")
+            with client.makefile("rb") as answers:
+                head = b"".join(iter(answers.readline, b"\r\n"))
+                if not head.startswith(b"HTTP/1.1 101 "):
+                    return head, answers.read()
+                client.sendall(hidden)
+                return head, answers.read(len(hidden))
+
+    @pytest.mark.parametrize(
+        ("policy", "passes"),
+        [
+            ({}, True),
+            ({"deny": ["api.openai.com"]}, True),
+            ({"allow": ["api.anthropic.com"]}, True),
+            ({"deny": ["api.anthropic.com/v1/secret"]}, False),
+            ({"allow": ["api.anthropic.com/v1/public"]}, False),
+        ],
+        ids=["no rules", "another host", "the whole host", "a path is denied", "a path is allowed"],
+    )
+    def test_they_lead_to_no_path_that_is_denied(
+        self, configure: Configure, provider: Provider, policy: dict[str, Any], passes: bool
+    ) -> None:
+        daemon = configure(policy=policy)
+        provider.answer_with(Answer([head(101, [("Connection", "Upgrade"), ("Upgrade", "h2c")]), Echo()]))
+        answer, behind = self.upgrade(daemon, b"GET /v1/secret")
+        if passes:
+            assert answer.startswith(b"HTTP/1.1 101 ")
+            assert behind == b"GET /v1/secret"
+        else:
+            assert answer.startswith(b"HTTP/1.1 403 ")
+            assert b"policy denies" in behind
+            assert only_flow(daemon)["changes"]["policy"]["allowed"] is False
 
 
 class TestProxy:
