@@ -294,7 +294,7 @@ class Analyst:
             record = _without_content(record)
         reading = self._reader.read(record)
         run = self._run(record.get("run"))
-        agent = parties.agent_of(record, reading.request_headers, run)
+        agent = parties.agent_of(record, run)
         match = reading.match
         self._rows.party(record["id"], match.provider if match else None, agent)
         status = part(record, "response").get("status_code")
@@ -321,13 +321,14 @@ class Analyst:
             self._rows.call(ident, spoken, sender, None)
             self._witness.saw(SeenCall(ident, seen, spoken, None))
             return
-        result = self._analyse(ident, spoken, sender, reading)
+        result = self._analyse(ident, spoken, seen, reading)
         number = self._rows.call(ident, spoken, sender, result)
         self._turns.add(number, result.turn)
         self._prefixes.settle(number)
         self._witness.saw(SeenCall(ident, seen, spoken, result.analysis))
 
-    def _analyse(self, ident: str, spoken: Spoken, sender: Sender, reading: FlowReading) -> Result:
+    def _analyse(self, ident: str, spoken: Spoken, seen: SeenFlow, reading: FlowReading) -> Result:
+        sender = seen.sender
         self._tries = reading.calls
         exchange = Exchange(
             ident,
@@ -335,7 +336,7 @@ class Analyst:
             spoken.response,
             spoken.started_at,
             None if sender.provider == UNKNOWN else sender.provider,
-            headers_for_sessions(reading, sender.labels.said_session),
+            headers_for_sessions(seen.record, sender.labels.said_session),
             sender.labels.run,
         )
         return self._analyser.analyse(exchange)
@@ -440,10 +441,10 @@ def look_up(
     return (found.request, found.response) if found is not None and found.response is not None else None
 
 
-def headers_for_sessions(reading: FlowReading, said_session: str | None) -> dict[str, str]:
-    """Request headers by lower-case name, the first value of each."""
+def headers_for_sessions(record: Record, said_session: str | None) -> dict[str, str]:
+    """The client's headers by lower-case name, the first value of each."""
     headers: dict[str, str] = {}
-    for name, value in reading.request_headers:
+    for name, value in parties.client_headers(record):
         headers.setdefault(name.decode("latin-1").lower(), value.decode("utf-8", "replace"))
     return headers | ({"x-ccinspect-session": said_session} if said_session else {})
 

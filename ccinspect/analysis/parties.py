@@ -31,6 +31,11 @@ def header_list(message: Mapping[str, Any]) -> HeaderList:
     return [(bytes_of(str(name)), bytes_of(str(value))) for name, value in message.get("headers") or []]
 
 
+def client_headers(record: Record) -> HeaderList:
+    """The headers of a stored flow's request as its client sent them: a translation leaves behind what names it."""
+    return header_list(part(record, "client_request") or part(record, "request"))
+
+
 def header(headers: HeaderList, name: bytes) -> str:
     """The first value of a header, or an empty text."""
     value = next((value for key, value in headers if key.lower() == name), b"")
@@ -51,11 +56,11 @@ def match_address(record: Record, providers: Providers, headers: HeaderList) -> 
     return providers.match(host, path, port=port, method=method, headers=headers)
 
 
-def agent_of(record: Record, headers: HeaderList, run: Record | None) -> Agent | None:
+def agent_of(record: Record, run: Record | None) -> Agent | None:
     """The sender: what its headers say, with the command line of its process or else of its run."""
     process = part(record, "process")
     command: Sequence[str] = process.get("argv") or (run or {}).get("command") or ()
-    return detect_agent(headers, [str(word) for word in command])
+    return detect_agent(client_headers(record), [str(word) for word in command])
 
 
 def labels_of(record: Record, run: Record | None) -> Labels:

@@ -200,6 +200,17 @@ def test_side_calls_and_sub_agents_hang_where_they_started(store: Path) -> None:
     assert len(everything) == 3
 
 
+def test_what_a_translation_leaves_behind_still_names_the_agent_and_its_session(store: Path) -> None:
+    said = {"user-agent": "Bun/1.3", "x-claude-code-session-id": "5f4dcc3b-5aa7-4e3c-9b1a-000000000001", "x-app": "cli"}
+    for text, more in (("Find the lighthouse.", {}), ("Count the boats.", {"x-claude-code-agent-id": "a1"})):
+        asked = {"path": "/v1/chat/completions", "headers": [[*pair] for pair in (said | more).items()]}
+        fill(store, *anthropic_call(user(text), headers=[("user-agent", "Bun/1.3")], client_request=asked))
+    with analysed(store) as analysis:
+        main, agent = analysis.calls(EVERYTHING)
+    assert (main.agent, agent.agent) == ("claude-code", "claude-code")
+    assert (agent.relation, agent.origin) == ("sub_agent", main.conversation)
+
+
 def test_reports_sum_to_their_total(store: Path) -> None:
     run = records.run(project="moon", tags={"team": "search"})
     fill(store, {"kind": "run_started", "run": run})
