@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pwd
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -77,7 +78,7 @@ def resolve_paths(config_option: Path | None = None, environ: Mapping[str, str] 
     """Find this instance's directories.
 
     `config_option` is the value of `--config`; it beats `CCINSPECT_CONFIG_DIR`, which beats
-    `$XDG_CONFIG_HOME/ccinspect`.
+    `$XDG_CONFIG_HOME/ccinspect`. Raises ConfigError where it is a file.
     """
     env = os.environ if environ is None else environ
     home = home_dir(env)
@@ -89,6 +90,9 @@ def resolve_paths(config_option: Path | None = None, environ: Mapping[str, str] 
         data_dir = named_dir(env, "XDG_DATA_HOME", home / ".local" / "share") / "ccinspect"
     else:
         config_dir = Path(os.path.realpath(chosen.expanduser()))
+        if config_dir.is_file():
+            told = "--config" if config_option else "CCINSPECT_CONFIG_DIR"
+            raise ConfigError(f"{told} names a directory, and {config_dir} is a file", f"name {config_dir.parent}")
         data_dir = config_dir / "data"
     # The default instance is found by its data directory too: HOME may change while XDG_RUNTIME_DIR stays.
     name = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:12]
@@ -96,8 +100,13 @@ def resolve_paths(config_option: Path | None = None, environ: Mapping[str, str] 
 
 
 def home_dir(env: Mapping[str, str]) -> Path:
-    """The user's own directory."""
-    return Path(env.get("HOME") or os.path.expanduser("~"))
+    """The user's own directory; where HOME is unset or empty, as with some services, the one of the account."""
+    if said := env.get("HOME"):
+        return Path(said)
+    try:
+        return Path(pwd.getpwuid(os.getuid()).pw_dir)
+    except KeyError:
+        return Path("/")
 
 
 def named_dir(env: Mapping[str, str], name: str, default: Path) -> Path:

@@ -1,14 +1,15 @@
-"""Directories for secrets: closed to others, and nobody else's."""
+"""Where files live, and directories for secrets: closed to others, and nobody else's."""
 
 from __future__ import annotations
 
 import os
+import pwd
 from pathlib import Path
 
 import pytest
 
 from ccinspect.errors import ConfigError
-from ccinspect.paths import make_private_dir
+from ccinspect.paths import make_private_dir, resolve_paths
 
 
 def mode(path: Path) -> int:
@@ -63,3 +64,24 @@ def test_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no UTF-8 text"):
         make_private_dir(odd)
     assert not odd.exists()
+
+
+def test_a_file_in_the_place_of_the_directory_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "ccinspect.yaml"
+    file.write_text("store: {}\n")
+    with pytest.raises(ConfigError) as refused:
+        resolve_paths(file, {})
+    assert (refused.value.message, refused.value.hint) == (
+        f"--config names a directory, and {file} is a file",
+        f"name {tmp_path}",
+    )
+    with pytest.raises(ConfigError, match="CCINSPECT_CONFIG_DIR names a directory"):
+        resolve_paths(None, {"CCINSPECT_CONFIG_DIR": str(file)})
+
+
+@pytest.mark.parametrize("environ", [{}, {"HOME": ""}])
+def test_without_a_home_in_the_environment_it_is_the_accounts(
+    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "")
+    assert resolve_paths(None, environ).data_dir == Path(pwd.getpwuid(os.getuid()).pw_dir, ".local/share/ccinspect")
