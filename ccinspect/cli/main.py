@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -63,6 +64,10 @@ def _explain(error: Exception, arguments: Sequence[str]) -> int:
         if odd is not None:
             report_error(CcinspectError(f"{odd} is no UTF-8 text", "check what it was copied from"))
             return 2
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        place = str(error.filename) if error.filename else "what was asked for"
+        report_error(CcinspectError(f"{place} cannot be written: {error.strerror}", "make room where it goes"))
+        return 1
     report_error(
         CcinspectError(
             f"internal error: {type(error).__name__}: {error}",

@@ -87,6 +87,18 @@ def test_completion(place: Place) -> None:
     assert place.run(env=environ).stdout.decode().split() == ["list"]
 
 
+@pytest.mark.parametrize("words", [["version"], ["status", "--json"], ["completion", "bash"]])
+def test_what_cannot_be_printed_is_told(place: Place, words: list[str]) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            place.argv(*words), stdout=full, stderr=subprocess.PIPE, timeout=60, env=clean_environment()
+        )
+    assert done.returncode == 1
+    assert done.stderr.decode().splitlines()[0] == (
+        "ccinspect: what was asked for cannot be written: No space left on device"
+    )
+
+
 def test_an_internal_error_is_no_traceback(place: Place) -> None:
     place.paths.config_dir.joinpath("data").write_text("a file where a directory should be")
     for words in (
