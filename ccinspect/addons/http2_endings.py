@@ -87,6 +87,10 @@ def _let_streams_end() -> None:
         return False
 
     def handle_until_last_stream(self: h2.Http2Client, event: events.Event) -> Commands:
+        if isinstance(event, RequestProtocolError) and event.stream_id in self.stream_queue:
+            # It waited for a free place among the open ones; mitmproxy would open it, and reset it then.
+            del self.stream_queue[event.stream_id]
+            return
         yield from handle_event(self, event)
         if getattr(self.conn, _LEAVING, False) and self.conn.connected and not self.h2_conn.open_outbound_streams:
             # Of streams that ended on both sides, mitmproxy keeps those that we ended last.
@@ -119,9 +123,14 @@ def _fail_not_taken(connection: h2.Http2Client, last: int) -> Commands:
         yield ReceiveHttp(error)
 
 
+def was_refused(event: events.Event) -> bool:
+    """Whether the upstream says that it has not done anything of a request, whatever that asks for."""
+    return getattr(event, _CODE, None) == ErrorCodes.REFUSED_STREAM
+
+
 def refuses(stream: HttpStream, event: events.Event) -> bool:
     """Whether a client of HTTP/2 is told that its request was not taken, and sends it again by itself."""
-    return getattr(event, _CODE, None) == ErrorCodes.REFUSED_STREAM and stream.flow.request.is_http2
+    return was_refused(event) and stream.flow.request.is_http2
 
 
 def _pass_codes() -> None:

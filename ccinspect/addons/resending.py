@@ -1,10 +1,12 @@
 """Send a request more than once: on a new connection, with another credential, to another provider.
 
-mitmproxy gives up at the first failure. Two things are added:
+mitmproxy gives up at the first failure. Three things are added:
 
 * A GET that finds its kept connection closed is sent on another one, once. A client that talked to the upstream
   directly would do so by itself (RFC 9110, section 9.2.2); behind us it got a 502. Only requests that may safely be
   sent twice and have no body, and only when not a byte of an answer came on a connection that had been used before.
+* A request that was read whole and that its upstream says it has not taken (`http2_endings.py`) is sent on another
+  connection, once.
 * A flow whose metadata has a `Retries` under RETRIES has been read whole. An answer that it wants to judge is read to
   its end before the client sees any of it; then the hook `ccinspect_attempt_failed` may change the request and set
   AGAIN, and it is sent again; or it sets `flow.response` and ANSWERED. Otherwise the client gets the answer that was
@@ -40,6 +42,8 @@ from mitmproxy.proxy.layers.http._events import (
 )
 from mitmproxy.proxy.layers.http._hooks import HttpResponseHeadersHook
 from mitmproxy.proxy.layers.http._http3 import Http3Client
+
+from ccinspect.addons.http2_endings import was_refused
 
 Commands = Generator[commands.Command, Any, None]
 
@@ -95,7 +99,8 @@ def _retry_errors() -> None:
     def handle_or_send_again(self: HttpStream, event: RequestProtocolError | ResponseProtocolError) -> Commands:
         if _is_unanswered(self, event):
             waiting = self.server_state == self.state_wait_for_response_headers
-            if waiting and _found_closed(self) and not getattr(self, "ccinspect_sent_again", False):
+            untouched = _found_closed(self) or (was_refused(event) and self.flow.request.raw_content is not None)
+            if waiting and untouched and not getattr(self, "ccinspect_sent_again", False):
                 self.ccinspect_sent_again = True  # type: ignore[attr-defined]
                 yield from _send(self)
                 return

@@ -18,13 +18,14 @@ from urllib.parse import urlsplit
 import brotli
 import pytest
 import zstandard
+from h2.errors import ErrorCodes
 
 from ccinspect.control.client import ControlClient
 from ccinspect.demo.answers import Answer, Close, Gate, Reset, chunk, head, json_answer, last_chunk, plain
 from ccinspect.demo.provider import Provider
 from tests.addons.test_changes import MESSAGES, OWN, ask, asking
 from tests.support.daemon import Record, settings_for, started
-from tests.support.http2 import Client, Message, Reply, Server, wrap
+from tests.support.http2 import Client, GoAway, Message, Reply, ResetStream, Server, wrap
 from tests.support.shared_daemon import SharedDaemon
 
 KEY = "anthropic-key-of-the-test"
@@ -501,6 +502,19 @@ class TestHttp2:
         assert [sent[b":authority"] for sent in heads] == [b"second.example"] * 3
         assert [sent[b"authorization"] for sent in heads] == [b"Bearer own"] * 2 + [b"Bearer second-key"]
         assert {json.loads(bytes(request.body))["model"] for request in second.requests} == {"claude-new"}
+
+    @pytest.mark.parametrize(
+        "ending", [ResetStream(ErrorCodes.REFUSED_STREAM), GoAway(last=0)], ids=["reset", "goaway"]
+    )
+    def test_what_was_not_taken_is_sent_again(
+        self, client: Client, second: Server, ending: ResetStream | GoAway
+    ) -> None:
+        """One that was not read whole is for its client to send again."""
+        second.answer_with(Reply(headers=(), pieces=[ending]))
+        second.answer_with(Reply(pieces=[b"taken"]))
+        asked = {"model": "passes", "messages": []}
+        assert self.ask(client, asked).body == b"taken"
+        assert [json.loads(request.body) for request in second.requests] == [asked, asked]
 
     def test_the_answer_may_come_from_another_provider(self, client: Client, provider: Provider) -> None:
         told = self.ask(client, with_model("to-anthropic"))

@@ -26,7 +26,7 @@ Connect = Callable[[], Client]
 
 @pytest.fixture(scope="module")
 def server(shared_provider: Provider) -> Iterator[Server]:
-    with Server(shared_provider.authority, [HOST]) as running:
+    with Server(shared_provider.authority, [HOST], most_streams=2) as running:
         yield running
 
 
@@ -240,6 +240,26 @@ def test_what_a_client_gives_up_is_given_up_upstream(connections: tuple[Connect,
     client.read_until_body(stream, b"a")
     client.send_reset(stream, ErrorCodes.ENHANCE_YOUR_CALM)
     assert server.wait_for(1)[0].reset == ErrorCodes.ENHANCE_YOUR_CALM
+
+
+def test_a_request_that_waits_for_its_turn_may_be_given_up(
+    connections: tuple[Connect, Connect], server: Server, daemon: Daemon
+) -> None:
+    """The server has as many as it wants at once."""
+    gates, client = [Gate(), Gate()], connections[1]()
+    open_ones = []
+    for gate in gates:
+        server.answer_with(Reply(pieces=[b"a", gate]))
+        open_ones.append(client.send_headers(GET, end=True))
+        client.read_until_body(open_ones[-1], b"a")
+    client.send_reset(client.send_headers([*GET, (b"x-given-up", b"1")], end=True))
+    daemon.wait_for(1)
+    last = client.send_headers([*GET, (b"x-last", b"1")], end=True)
+    for gate, stream in zip(gates, open_ones, strict=True):
+        gate.open()
+        client.answer(stream)
+    assert client.answer(last).reset is None
+    assert [list(request.headers[4:]) for request in server.wait_for(3)] == [[], [], [(b"x-last", b"1")]]
 
 
 def test_an_answer_may_end_before_its_request(connections: tuple[Connect, Connect], server: Server) -> None:

@@ -19,6 +19,7 @@ import h2.config
 import h2.connection
 import h2.events
 from h2.errors import ErrorCodes
+from h2.settings import SettingCodes, Settings
 from hyperframe.frame import GoAwayFrame
 
 from ccinspect.demo.answers import Gate
@@ -85,7 +86,9 @@ class Reply:
 class Server:
     """Serves HTTP/2 over TLS on loopback from `__enter__` to `__exit__`; each request takes the next reply."""
 
-    def __init__(self, authority: Authority, hosts: Sequence[str]) -> None:
+    def __init__(self, authority: Authority, hosts: Sequence[str], most_streams: int = 100) -> None:
+        """`most_streams` may be open at once on a connection, as it tells its clients."""
+        self._most_streams = most_streams
         self._context = authority.server_context([*hosts, "localhost"], alpn=["h2"])
         self.requests: list[Message] = []
         self.port = 0
@@ -141,6 +144,8 @@ class Server:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = _connection(client_side=False)
+        most = {SettingCodes.MAX_CONCURRENT_STREAMS: self._most_streams}
+        connection.local_settings = Settings(client=False, initial_values=most)
         connection.initiate_connection()
         writer.write(connection.data_to_send())
         streams: dict[int, _Stream] = {}
