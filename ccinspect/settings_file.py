@@ -37,7 +37,10 @@ def read_settings(path: Path) -> tuple[yaml.Node | None, dict[str, Any]]:
     """
     try:
         text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        if path.is_symlink():
+            # All defaults would be in force, and no rule of the file that was meant.
+            raise ConfigError(f"{path} is a link to what does not exist", "mend the link, or remove it") from error
         return None, {}
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read {path}: {error}", "make it a readable UTF-8 file") from error

@@ -16,6 +16,9 @@ from pydantic_core import ErrorDetails
 _SHORT = reprlib.Repr(maxlevel=3, maxstring=80, maxother=80)
 _SECRET = re.compile(r"\bauth\b|\bheaders\b|token|password|upstream_proxy")
 
+# As pydantic begins: `Input should be`, `String should match pattern`, `List should have at most`.
+_SHOULD = re.compile(r"^[A-Z]\w+ should")
+
 _BLOCK, _LIST, _NUMBER = "has to be a block of settings", "has to be a list", "has to be a number"
 # Where pydantic speaks of types of Python.
 _WORDS = {
@@ -48,7 +51,7 @@ def told(error: ValidationError, root: type[BaseModel]) -> tuple[list[str], str,
         return keys, f"no setting `{'.'.join(keys)}`", nearest(at[-1], known) if known else "remove it"
     keys = _shown(root, at)
     dotted = ".".join(keys)
-    problem = first["msg"].removeprefix("Value error, ").replace("Input should be", "has to be")
+    problem = _SHOULD.sub("has to", first["msg"].removeprefix("Value error, "))
     if first["type"] in _WORDS and not (first["type"] == "string_too_short" and first["ctx"]["min_length"] != 1):
         problem = _WORDS[first["type"]]
     # What was written may be a secret in the wrong place.

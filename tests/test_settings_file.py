@@ -140,7 +140,19 @@ def test_a_mistake_is_told_in_words_of_the_settings(tmp_path: Path, text: str, t
     assert ", line 1: " in said
     for part in told:
         assert part in said
-    assert "Input should" not in said
+    assert " should " not in said
+
+
+def test_a_name_that_cannot_be_one_is_told_in_the_same_words(tmp_path: Path) -> None:
+    said = refused(tmp_path, "providers: {Work Key: {host: h}}")
+    assert "`providers.Work Key`: has to match pattern" in said
+
+
+def test_a_link_to_nowhere_is_not_taken_for_no_settings(tmp_path: Path) -> None:
+    path = tmp_path / "ccinspect.yaml"
+    path.symlink_to(tmp_path / "dotfiles" / "ccinspect.yaml")
+    with pytest.raises(ConfigError, match="is a link to what does not exist"):
+        load_config(path, {})
 
 
 def test_what_nests_without_end_is_told(tmp_path: Path) -> None:
