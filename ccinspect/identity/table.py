@@ -165,6 +165,18 @@ BUILT_IN: tuple[Entry, ...] = (
     ),
     Entry("zai", "Z.AI", ("api.z.ai", "open.bigmodel.cn"), (*OPENAI, *ANTHROPIC), "zai"),
     Entry(
+        "qwen",
+        "Qwen (Alibaba Cloud)",
+        ("dashscope.aliyuncs.com", "dashscope-*.aliyuncs.com", "portal.qwen.ai"),
+        (*OPENAI, *ANTHROPIC),
+    ),
+    Entry("minimax", "MiniMax", ("api.minimax.io", "api.minimaxi.com"), (*OPENAI, *ANTHROPIC), "minimax"),
+    Entry("cerebras", "Cerebras", ("api.cerebras.ai",), OPENAI, "cerebras"),
+    Entry("together", "Together AI", ("api.together.xyz", "api.together.ai"), OPENAI, "together"),
+    Entry("fireworks", "Fireworks", ("api.fireworks.ai",), (*OPENAI, *ANTHROPIC), "fireworks"),
+    Entry("perplexity", "Perplexity", ("api.perplexity.ai",), OPENAI, "perplexity"),
+    Entry("huggingface", "Hugging Face", ("router.huggingface.co",), OPENAI),
+    Entry(
         "cursor",
         "Cursor",
         ("api2.cursor.sh", "*.cursor.sh", "api.cursor.com"),
