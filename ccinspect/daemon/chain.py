@@ -16,6 +16,7 @@ from ccinspect.addons import (
     from_quic,
     gate,
     http2_endings,
+    newer_headers,
     request_lines,
     resending,
     unanswered,
@@ -60,6 +61,7 @@ def extend_mitmproxy(base: Groundwork) -> BorrowedAddresses:
     """
     request_lines.install()
     fidelity.install()
+    newer_headers.install()
     http2_endings.install()
     unanswered.install()
     resending.install()

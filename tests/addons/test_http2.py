@@ -12,7 +12,7 @@ import httpx
 import pytest
 from h2.errors import ErrorCodes
 
-from ccinspect.demo.answers import Answer, chunked
+from ccinspect.demo.answers import Answer, Gate, chunk, chunked, head, last_chunk
 from ccinspect.demo.provider import Provider
 from ccinspect.store.query import StoreReader
 from tests.addons.conftest import Configure
@@ -46,12 +46,19 @@ def post(
     client: Client, authority: str, headers: Fields, body: bytes = MESSAGES, *, trailers: Fields | None = None
 ) -> Message:
     """Ask for an answer of Anthropic's with a body that does not say its length."""
-    head: Fields = [(b":method", b"POST"), (b":scheme", b"http"), (b":path", b"/v1/messages")]
-    stream = client.send_headers([*head, (b":authority", authority.encode()), *headers])
+    return client.answer(begin(client, authority, headers, body, trailers=trailers))
+
+
+def begin(
+    client: Client, authority: str, headers: Fields, body: bytes = MESSAGES, *, trailers: Fields | None = None
+) -> int:
+    """As `post`, but the answer is still to be read from the stream of the number that is returned."""
+    pseudo: Fields = [(b":method", b"POST"), (b":scheme", b"http"), (b":path", b"/v1/messages")]
+    stream = client.send_headers([*pseudo, (b":authority", authority.encode()), *headers])
     client.send_data(stream, body, end=trailers is None)
     if trailers is not None:
         client.send_trailers(stream, trailers)
-    return client.answer(stream)
+    return stream
 
 
 def here(daemon: Daemon) -> str:
@@ -72,8 +79,8 @@ def test_a_request_is_one_line_of_three_words(
 ) -> None:
     """Else an HTTP/1 upstream might take another word for the path than the policy has judged."""
     client = connect(daemon)
-    head: Fields = [(b":method", method), (b":scheme", b"http"), (b":path", path)]
-    answer = client.answer(client.send_headers([*head, (b":authority", here(daemon).encode())], end=True))
+    pseudo: Fields = [(b":method", method), (b":scheme", b"http"), (b":path", path)]
+    answer = client.answer(client.send_headers([*pseudo, (b":authority", here(daemon).encode())], end=True))
     assert status(answer) == 400
     assert b"malformed request" in answer.body
     assert provider.requests == []
@@ -161,6 +168,34 @@ def test_trailers_that_pass_are_recorded_on_both_sides(configure: Configure, con
     post(connect(daemon), here(daemon), OWN, trailers=[(b"x-own", b"2")])
     (record,) = daemon.wait_for(1)
     assert record["client_request"]["trailers"] == record["request"]["trailers"] == [["x-own", "2"]]
+
+
+def test_what_http1_writes_is_said_as_http2_knows_it(
+    configure: Configure, connect: Connect, provider: Provider
+) -> None:
+    daemon = configure()
+    lines = b"HTTP/1.1 200 OK\r\nX-Folded: one\r\n\ttwo\r\nTransfer-Encoding: chunked\r\nKeep-Alive: 5\r\n\r\n"
+    trailers = [("X-Sum", "1"), ("Connection", "x-sum")]
+    provider.answer_with(Answer([lines, chunk(b"body"), last_chunk(trailers)]))
+    answer = post(connect(daemon), here(daemon), OWN)
+    assert answer.headers == [(b":status", b"200"), (b"x-folded", b"one two")]
+    assert (answer.body, answer.trailers) == (b"body", [(b"x-sum", b"1")])
+
+
+def test_an_upstream_that_switches_protocols_unasked_breaks_its_own_answer_only(
+    configure: Configure, connect: Connect, provider: Provider
+) -> None:
+    daemon = configure()
+    client, gate = connect(daemon), Gate()
+    provider.answer_with(Answer([head(200, [("Content-Length", "2")]) + b"o", gate, b"k"]))
+    provider.answer_with(Answer([head(101, [("Upgrade", "h2c"), ("Connection", "Upgrade")])]))
+    stream = begin(client, here(daemon), OWN)
+    client.read_until_body(stream, b"o")
+    answer = post(client, here(daemon), OWN)
+    assert status(answer) == 502
+    assert "another protocol" in json.loads(answer.body)["error"]["message"]
+    gate.open()
+    assert client.answer(stream).body == b"ok"
 
 
 @pytest.fixture
