@@ -24,7 +24,8 @@ from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, Trace
 
 from ccinspect import __version__
 from ccinspect.telemetry import names
-from ccinspect.telemetry.reasons import UNKNOWN, Listening, reason_of
+from ccinspect.telemetry.environment import why_no_exporter
+from ccinspect.telemetry.reasons import MOST, UNKNOWN, Listening, reason_of
 from ccinspect.telemetry.settings import OtelSettings
 from ccinspect.telemetry.spans import CLIENT, INTERNAL, Place, Span
 
@@ -44,13 +45,21 @@ class Exporting:
         self.resource = resource_of(settings, environ)
         self._heard = Listening()
         self._heard.begin()
-        self._exporter = span_exporter(settings, environ)
+        self._exporter: SpanExporter | None = None
+        self._problem = ""
+        try:
+            self._exporter = span_exporter(settings, environ)
+        except Exception as error:
+            # A variable that the SDK cannot read: the analysis goes on, and `status` says why nothing is exported.
+            self._problem = why_no_exporter(error, environ)
         self._scope = InstrumentationScope(names.SCOPE, __version__, names.SCHEMA_URL)
 
     def send(self, spans: Sequence[Span]) -> str | None:
         """Export a batch; the result says why it failed, None when it did not. Takes 10 seconds, or
         `OTEL_EXPORTER_OTLP_TIMEOUT`, at most."""
         self._heard.reason = ""
+        if self._exporter is None:
+            return self._problem[:MOST]
         try:
             done = self._exporter.export([self.convert(span) for span in spans])
         except Exception as error:
@@ -59,7 +68,8 @@ class Exporting:
 
     def close(self) -> None:
         """Let go of the connection; an export that is under way fails."""
-        self._exporter.shutdown()
+        if self._exporter is not None:
+            self._exporter.shutdown()
         self._heard.end()
 
     def convert(self, span: Span) -> ReadableSpan:
@@ -92,14 +102,21 @@ def resource_of(settings: OtelSettings, environ: Mapping[str, str]) -> Resource:
 
 def span_exporter(settings: OtelSettings, environ: Mapping[str, str]) -> SpanExporter:
     if settings.protocol_in(environ) == "grpc":
-        return GrpcSpanExporter(endpoint=settings.endpoint, headers=_lower(settings), channel_options=_CHANNEL)
+        return GrpcSpanExporter(settings.endpoint, _plain(settings), headers=_lower(settings), channel_options=_CHANNEL)
     return HttpSpanExporter(endpoint=_signal(settings, "traces"), headers=settings.headers or None)
 
 
 def metric_exporter(settings: OtelSettings, environ: Mapping[str, str]) -> MetricExporter:
     if settings.protocol_in(environ, "METRICS") == "grpc":
-        return GrpcMetricExporter(endpoint=settings.endpoint, headers=_lower(settings), channel_options=_CHANNEL)
+        return GrpcMetricExporter(
+            settings.endpoint, _plain(settings), headers=_lower(settings), channel_options=_CHANNEL
+        )
     return HttpMetricExporter(endpoint=_signal(settings, "metrics"), headers=settings.headers or None)
+
+
+def _plain(settings: OtelSettings) -> bool | None:
+    """Whether gRPC goes without TLS: the scheme of the setting says it, not `OTEL_EXPORTER_OTLP_INSECURE`."""
+    return settings.endpoint.startswith("http:") if settings.endpoint else None
 
 
 def _lower(settings: OtelSettings) -> dict[str, str] | None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import socket
 import sqlite3
@@ -27,11 +28,14 @@ from ccinspect.analysis import schema
 from ccinspect.analysis.worker import limit_itself, work
 from ccinspect.errors import StoreUnavailable
 from ccinspect.store.record import Record
+from ccinspect.telemetry.environment import mend
 from ccinspect.telemetry.metrics import Metrics
 from ccinspect.telemetry.observing import Telemetry
 from ccinspect.telemetry.queue import QueueState, SpanQueue
 from ccinspect.telemetry.sdk import Exporting, metric_exporter
 from ccinspect.telemetry.settings import OtelSettings
+
+logger = logging.getLogger("ccinspect.telemetry")
 
 WAKE_SECONDS = 30.0
 """So often it looks for conversations that have fallen silent."""
@@ -44,6 +48,7 @@ def main(arguments: list[str]) -> int:
     setup = json.loads(arguments[0])
     said = json.loads(sys.stdin.readline())
     limit_itself()
+    mend(os.environ)
     settings = OtelSettings.model_validate(said["settings"])
     setup["idle"] = min(setup["idle"], WAKE_SECONDS)
     with socket.socket(fileno=setup["fd"]) as channel:
@@ -82,8 +87,13 @@ class Export:
     def _count(self, settings: OtelSettings) -> Metrics | None:
         if not settings.has_metrics_in(os.environ):
             return None
-        reader = PeriodicExportingMetricReader(metric_exporter(settings, os.environ))
-        metrics = Metrics(reader, self._exporting.resource, self.telemetry.gauges)
+        try:
+            reader = PeriodicExportingMetricReader(metric_exporter(settings, os.environ))
+            metrics = Metrics(reader, self._exporting.resource, self.telemetry.gauges)
+        except Exception:
+            # A variable that the SDK cannot read. Spans do without it, or tell it.
+            logger.exception("no metrics are exported")
+            return None
         self.telemetry.count_with(metrics)
         return metrics
 
