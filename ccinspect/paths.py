@@ -143,7 +143,7 @@ def make_private_dir(path: Path) -> Path:
     if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.getuid():
         raise ConfigError(
             f"{path} is not a directory of yours: refusing to keep secrets there",
-            "remove it, or set XDG_RUNTIME_DIR to a private directory",
+            "remove it; `sudo chown` makes it yours where sudo made it; or name another: --config DIR, XDG_RUNTIME_DIR",
         )
     if not os.access(path, os.W_OK | os.X_OK):
         raise ConfigError(f"cannot write to the directory {path}", "make it writable for you, or use --config DIR")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import os
 import sys
@@ -64,10 +63,11 @@ def _explain(error: Exception, arguments: Sequence[str]) -> int:
         if odd is not None:
             report_error(CcinspectError(f"{odd} is no UTF-8 text", "check what it was copied from"))
             return 2
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        place = str(error.filename) if error.filename else "what was asked for"
-        report_error(CcinspectError(f"{place} cannot be written: {error.strerror}", "make room where it goes"))
-        return 1
+    from ccinspect.cli.refusals import refusal
+
+    if (refused := refusal(error)) is not None:
+        report_error(refused)
+        return refused.exit_code
     report_error(
         CcinspectError(
             f"internal error: {type(error).__name__}: {error}",

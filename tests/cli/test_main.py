@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
 
 import pytest
 from typer.models import CommandInfo
@@ -13,6 +18,7 @@ from ccinspect import __version__
 from ccinspect.cli.app import build_app
 from tests.cli.conftest import Place
 from tests.support.daemon import clean_environment
+from tests.support.unprivileged import private_directory, run_as_user
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
@@ -97,6 +103,31 @@ def test_what_cannot_be_printed_is_told(place: Place, words: list[str]) -> None:
     assert done.stderr.decode().splitlines()[0] == (
         "ccinspect: what was asked for cannot be written: No space left on device"
     )
+
+
+@pytest.fixture
+def closed_place() -> Iterator[Path]:
+    """A configuration directory whose data are closed to `run_closed`'s user, as after a `sudo ccinspect`."""
+    directory = private_directory("ccinspect-closed-") if os.geteuid() == 0 else Path(tempfile.mkdtemp())
+    data = directory / "data"
+    data.mkdir(mode=0o700 if os.geteuid() == 0 else 0)
+    yield directory
+    data.chmod(0o700)
+    shutil.rmtree(directory)
+
+
+@pytest.mark.parametrize("words", [["flows", "list"], ["report"], ["logs"], ["doctor"]])
+def test_data_that_are_closed_to_this_user_are_no_fault_of_ours(closed_place: Path, words: list[str]) -> None:
+    argv = [sys.executable, "-P", "-m", "ccinspect", "--config", str(closed_place), *words]
+    environ = clean_environment() | {"HOME": str(closed_place), "XDG_RUNTIME_DIR": ""}
+    run = run_as_user if os.geteuid() == 0 else partial(subprocess.run, capture_output=True, text=True)
+    done = run(argv, env=environ)
+    said = " ".join((done.stdout + done.stderr).split())
+    assert done.returncode == 1
+    assert "internal error" not in said
+    assert f"{closed_place}/data/" in said.replace(" ", "")
+    assert "is closed to you: Permission denied" in said
+    assert "sudo chown" in said
 
 
 def test_an_internal_error_is_no_traceback(place: Place) -> None:

@@ -9,6 +9,7 @@ from ccinspect.cli.changing.check_lines import check_lines
 from ccinspect.cli.instance import Instance
 from ccinspect.cli.machine import doctor_daemon, doctor_instance, doctor_machine
 from ccinspect.cli.output import GREEN, RED, YELLOW, paint
+from ccinspect.cli.refusals import refusal
 from ccinspect.cli.status import read_status
 from ccinspect.errors import CcinspectError
 from ccinspect.jail.doctor import Check
@@ -39,8 +40,11 @@ def _group(name: str, find: _Find) -> Iterator[dict[str, Any]]:
     except CcinspectError as error:
         yield {"group": name, **Check(name, "fail", error.message, error.hint).as_json()}
     except Exception as error:  # what is wrong with one group must not hide the others
-        fix = "please report it, with what `ccinspect --verbose doctor` shows"
-        yield {"group": name, **Check(name, "fail", f"internal error: {type(error).__name__}: {error}", fix).as_json()}
+        told = refusal(error) or CcinspectError(
+            f"internal error: {type(error).__name__}: {error}",
+            "please report it, with what `ccinspect --verbose doctor` shows",
+        )
+        yield {"group": name, **Check(name, "fail", told.message, told.hint).as_json()}
 
 
 def report_lines(report: dict[str, Any]) -> Iterator[str]:
