@@ -37,6 +37,12 @@ def own_path(message: dict[str, Any]) -> str:
     return rest if rest.startswith("/") or rest == path else f"/{rest}"
 
 
+def routed_path(message: dict[str, Any], host: object) -> str:
+    """`own_path` as the reverse listener sends it to `host`, with the `/v1` that clients of Anthropic may leave out."""
+    path = own_path(message)
+    return f"/v1{path}" if host == "api.anthropic.com" and path.startswith("/messages") else path
+
+
 def asked_origin(record: Record) -> dict[str, Any] | None:
     """{scheme, host, pretty_host, port} of where a request that was sent elsewhere would have gone; else None."""
     route = part(record, "changes").get("route")

@@ -23,7 +23,7 @@ from ccinspect.identity.providers import Providers
 from ccinspect.identity.table import BUILT_IN
 from ccinspect.pipeline.message import Facts, Headers, Outgoing
 from ccinspect.replay.sendable import check_sendable
-from ccinspect.store.changed import asked_origin, own_path
+from ccinspect.store.changed import asked_origin, routed_path
 from ccinspect.store.record import bytes_of
 from ccinspect.transform.problems import Problem, problems
 from ccinspect.transform.redirect import read_model
@@ -122,7 +122,7 @@ def _asked(instance: Instance, config: Config, target: str, assumed: Assumed) ->
         # By itself such a request says only the path; where the listener sends it is in what was forwarded.
         there = asked_origin(record) or record.get("request") or message
         place = {key: there.get(key) for key in ("scheme", "pretty_host", "port")}
-        message = {**message, **place, "path": own_path(message)}
+        message = {**message, **place, "path": routed_path(message, place["pretty_host"])}
     headers = [(bytes_of(str(name)), bytes_of(str(value))) for name, value in message.get("headers") or ()]
     agent = detect_agent(headers, (record.get("process") or {}).get("argv") or run.get("command") or ())
     outgoing = Outgoing(

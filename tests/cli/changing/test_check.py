@@ -108,11 +108,10 @@ def test_what_the_settings_name_has_to_be_there(place: Place, written: str, seve
     assert done.returncode == (severity == "error")
 
 
-def test_a_stored_flow_is_asked_about(place: Place) -> None:
+@pytest.mark.parametrize("path", ["/v1/messages", "/messages"])
+def test_a_stored_flow_is_asked_about(place: Place, path: str) -> None:
     body = json.dumps({"model": "claude-sonnet-4-5", "messages": []}).encode()
-    client = http_flow(1, request={"path": "/r/0a1b/anthropic/v1/messages", "pretty_host": "127.0.0.1"})["flow"][
-        "request"
-    ]
+    client = http_flow(1, request={"path": f"/r/0a1b/anthropic{path}", "pretty_host": "127.0.0.1"})["flow"]["request"]
     place.record(
         {"kind": "run_started", "run": {"id": "0a1b", "project": "p", "command": ["claude"], "started_at": 1.0}},
         http_flow(
