@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import ssl
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -25,11 +26,15 @@ _STATUS = {
 class Receiver:
     """What was received, and how to wait for it. Use as a context manager."""
 
-    def __init__(self, protocol: str = "http") -> None:
+    def __init__(self, protocol: str = "http", tls: ssl.SSLContext | None = None) -> None:
+        """`tls`: of HTTP only."""
         self.protocol = protocol
+        self._tls = tls
         self.port = 0
         self.refuse: int | None = None
         """An HTTP status to refuse everything with; over gRPC the status that means the same."""
+        self.location: str | None = None
+        """Said with `refuse`, over HTTP: where a redirect leads."""
         self.headers: list[dict[str, str]] = []
         self.resources: list[dict[str, Any]] = []
         self.metrics: dict[str, list[dict[str, Any]]] = {}
@@ -40,7 +45,7 @@ class Receiver:
 
     @property
     def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'http' if self._tls is None else 'https'}://127.0.0.1:{self.port}"
 
     @property
     def spans(self) -> list[Span]:
@@ -111,6 +116,8 @@ class Receiver:
                 receiver.headers.append({name.lower(): value for name, value in self.headers.items()})
                 if receiver.refuse is not None:
                     self.send_response(receiver.refuse)
+                    if receiver.location is not None:
+                        self.send_header("location", receiver.location)
                 elif self.path == "/v1/traces":
                     receiver.take_spans(trace_service_pb2.ExportTraceServiceRequest.FromString(body))
                     self.send_response(200)
@@ -127,6 +134,8 @@ class Receiver:
                 """The test's output is its own."""
 
         server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
+        if self._tls is not None:
+            server.socket = self._tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         self.port = server.server_address[1]
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()

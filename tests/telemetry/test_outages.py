@@ -6,9 +6,11 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
+from ccinspect.demo.provider import Provider
 from ccinspect.store.query import StoreReader
 from ccinspect.telemetry.sdk import Exporting as SdkExporting
 from ccinspect.telemetry.settings import OtelSettings
@@ -73,6 +75,31 @@ def test_why_an_export_fails_is_told_again_and_again(protocol: str, manner: str,
             receiver.refuse = None
             assert exporting.send([span(3)]) is None
             assert [one.name for one in receiver.spans] == ["span 3"]
+
+
+def test_a_redirect_is_no_success() -> None:
+    """A gateway that wants a login, or TLS: the SDK follows none, and would call it sent."""
+    with Receiver("http") as receiver:
+        receiver.refuse, receiver.location = 302, "https://login.example/?token=secret"
+        exporting = SdkExporting(OtelSettings(endpoint=receiver.endpoint, protocol="http"), {})
+        assert exporting.send([span(1)]) == "302: it redirects to https://login.example"
+        receiver.refuse = None
+        assert exporting.send([span(2)]) is None
+        exporting.close()
+        assert [one.name for one in receiver.spans] == ["span 2"]
+
+
+def test_its_own_authority_and_compression_are_those_of_the_environment(
+    provider: Provider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")
+    with Receiver("http", provider.authority.server_context(["localhost", "127.0.0.1"])) as receiver:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", str(provider.write_ca(tmp_path / "ca.pem")))
+        trusted = SdkExporting(OtelSettings(endpoint=receiver.endpoint, protocol="http"), {})
+        assert trusted.send([span(2)]) is None
+        trusted.close()
+        assert [one.name for one in receiver.spans] == ["span 2"]
+        assert receiver.headers[-1]["content-encoding"] == "gzip"
 
 
 def test_while_it_is_down_no_flow_is_lost_and_after_it_spans_arrive(exporting: Exporting) -> None:
