@@ -28,6 +28,7 @@ from mitmproxy.proxy.layers.http import _http2 as h2
 from mitmproxy.proxy.layers.http._base import HttpEvent, ReceiveHttp
 from mitmproxy.proxy.layers.http._events import (
     ErrorCode,
+    RequestEndOfMessage,
     RequestProtocolError,
     ResponseEndOfMessage,
     ResponseProtocolError,
@@ -110,7 +111,8 @@ def _fail_not_taken(connection: h2.Http2Client, last: int) -> Commands:
     lost = [stream for stream in connection.streams if stream > last]
     for stream in lost:
         del connection.streams[stream]
-        connection.h2_conn.reset_stream(stream, ErrorCodes.CANCEL)
+        if not connection.is_closed(stream):
+            connection.h2_conn.reset_stream(stream, ErrorCodes.CANCEL)
     for waiting in connection.stream_queue:
         # They have no number of this connection yet, under which a stream is told of what came.
         number = connection.h2_conn.get_next_available_stream_id() + 2 * len(lost)
@@ -139,11 +141,10 @@ def _pass_codes() -> None:
     def keep_code(self: h2.Http2Connection, event: Event) -> layer.CommandGenerator[bool]:
         if not isinstance(event, StreamReset):
             return (yield from handle_h2_event(self, event))
-        if isinstance(self, h2.Http2Client):
-            asked = self.their_stream_id.get(event.stream_id)
-            if asked is not None and self.our_stream_id.get(asked) == event.stream_id:
-                # mitmproxy forgets a stream at the end of its answer, when the reset has come along with that.
-                self.streams.setdefault(event.stream_id, h2.StreamState.HEADERS_RECEIVED)
+        opened = self.their_stream_id if isinstance(self, h2.Http2Client) else ()
+        if event.stream_id in opened and event.stream_id not in _asked(self):
+            # mitmproxy forgets a stream at the end of its answer, when the reset has come along with that.
+            self.streams.setdefault(event.stream_id, h2.StreamState.HEADERS_RECEIVED)
         for command in handle_h2_event(self, event):
             if isinstance(command, ReceiveHttp):
                 setattr(command.event, _CODE, event.error_code)
@@ -151,6 +152,8 @@ def _pass_codes() -> None:
         return False
 
     def reset_with_code(self: h2.Http2Connection, event: events.Event) -> Commands:
+        if isinstance(event, RequestEndOfMessage):
+            _asked(self).add(event.stream_id)
         code = getattr(event, _CODE, None)
         if code is not None and isinstance(event, HttpEvent) and _is_resettable(self, event):
             self.h2_conn.reset_stream(event.stream_id, code)
@@ -160,6 +163,12 @@ def _pass_codes() -> None:
 
     h2.Http2Connection.handle_h2_event = keep_code  # type: ignore[method-assign]
     h2.Http2Connection._handle_event = reset_with_code  # type: ignore[method-assign]
+
+
+def _asked(connection: h2.Http2Connection) -> set[int]:
+    """Streams to an upstream whose requests have ended: none is told that the rest is not wanted."""
+    found: set[int] = connection.__dict__.setdefault("ccinspect_asked", set())
+    return found
 
 
 def _is_resettable(connection: h2.Http2Connection, event: HttpEvent) -> bool:

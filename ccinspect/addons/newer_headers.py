@@ -17,8 +17,9 @@ from typing import Any
 
 from mitmproxy import http
 from mitmproxy.proxy import commands, events
-from mitmproxy.proxy.layers.http import HttpStream
+from mitmproxy.proxy.layers.http import _http1 as h1
 from mitmproxy.proxy.layers.http import _http2 as h2
+from mitmproxy.proxy.layers.http._base import ReceiveHttp
 from mitmproxy.proxy.layers.http._events import (
     ErrorCode,
     RequestTrailers,
@@ -34,6 +35,8 @@ Fields = list[tuple[bytes, bytes]]
 _FOLD = re.compile(rb"[ \t]*\r?\n[ \t]+")
 # RFC 9113, section 8.2.2.
 _OF_THE_CONNECTION = (b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade", b"te")
+
+_SWITCHED = "the upstream switches to another protocol, which nobody has asked for"
 
 _installed = False
 
@@ -72,16 +75,24 @@ def _plain(trailers: tuple[tuple[bytes, bytes], ...]) -> Fields:
 
 
 def _refuse_switching() -> None:
-    wait_for_headers = HttpStream.state_wait_for_response_headers
+    read_headers = h1.Http1Client.read_headers
 
-    def wait_for_answer(self: HttpStream, event: ResponseHeaders) -> Commands:
-        request = self.flow.request
-        if event.response.status_code == 101 and (request.is_http2 or request.is_http3):
-            message = "the upstream switches to another protocol, which nobody has asked for"
-            yield from self.handle_protocol_error(
-                ResponseProtocolError(self.stream_id, message, ErrorCode.GENERIC_SERVER_ERROR)
-            )
-        else:
-            yield from wait_for_headers(self, event)
+    def read_headers_of_answer(self: h1.Http1Client, event: events.ConnectionEvent) -> Commands:
+        for command in read_headers(self, event):
+            if isinstance(command, ReceiveHttp) and _switches(self, command.event):
+                # Nothing that comes on this connection is an answer from here on.
+                self.state = self.done
+                yield commands.CloseConnection(self.conn)
+                yield ReceiveHttp(
+                    ResponseProtocolError(command.event.stream_id, _SWITCHED, ErrorCode.GENERIC_SERVER_ERROR)
+                )
+                return
+            yield command
 
-    HttpStream.state_wait_for_response_headers = wait_for_answer  # type: ignore[method-assign]
+    h1.Http1Client.read_headers = read_headers_of_answer  # type: ignore[method-assign]
+
+
+def _switches(connection: h1.Http1Client, event: events.Event) -> bool:
+    request = connection.request
+    newer = request is not None and (request.is_http2 or request.is_http3)
+    return newer and isinstance(event, ResponseHeaders) and event.response.status_code == 101
