@@ -17,6 +17,8 @@ from ccinspect.wire.model import Diagnostic, ErrorKind, Json, JsonObject, Reques
 from ccinspect.wire.registry import DIALECTS
 
 _KINDS = {"count_tokens": "counting tokens", "batch": "batches", "embeddings": "embeddings"}
+_ENDPOINTS = ("openai_embeddings", "openai_completions")
+"""Dialects that are an endpoint of their own, which other providers lack."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,8 @@ def translate_request(
     encode = DIALECTS[target].encode_request
     if encode is None or codec.encode_response is None:
         message = f"requests in {source_dialect} cannot be told in {target}"
-        raise Untranslatable(message, failed(source_dialect, ErrorKind.INVALID_REQUEST, message))
+        kind = ErrorKind.NOT_FOUND if source_dialect in _ENDPOINTS else ErrorKind.INVALID_REQUEST
+        raise Untranslatable(message, failed(source_dialect, kind, message))
     request = codec.decode_request(outgoing.body, outgoing.path)
     client = needs_of(request, target)
     _refuse_unreadable(request, source_dialect)

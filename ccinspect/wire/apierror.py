@@ -77,10 +77,13 @@ STATUS = {
 
 
 def error_kind(status: int | None, *words: str | None) -> ErrorKind:
-    """The kind by the first word known, else by the HTTP status, else `server`."""
-    for word in words:
-        if word in _BY_WORD:
-            return _BY_WORD[word]
+    """The kind by the first word known, else by the HTTP status, else `server`.
+
+    That a request is invalid says no more than any status from 400 on: OpenAI says so of a model that does not exist.
+    """
+    said = next((_BY_WORD[word] for word in words if word in _BY_WORD), None)
+    if said is not None and (said is not ErrorKind.INVALID_REQUEST or status not in _BY_STATUS):
+        return said
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     return ErrorKind.INVALID_REQUEST if status is not None and 400 <= status < 500 else ErrorKind.SERVER

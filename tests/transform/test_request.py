@@ -331,7 +331,7 @@ def test_what_cannot_be_read_is_refused_in_the_clients_dialect(client: str) -> N
         ("openai_responses", "/v1/responses/compact", {"model": "a", "input": "x"}, "anthropic", 404),
         ("openai_responses", "/v1/responses", {"model": "a", "previous_response_id": "r"}, "anthropic", 400),
         ("gemini", "/v1beta/models/m:embedContent", {"content": {}}, "anthropic", 404),
-        ("openai_embeddings", "/v1/embeddings", {"model": "a", "input": "x"}, "gemini", 400),
+        ("openai_embeddings", "/v1/embeddings", {"model": "a", "input": "x"}, "gemini", 404),
         ("bedrock", "/model/m/converse", {"messages": []}, "anthropic", 400),
         ("anthropic", "/v1/messages", {"model": "a", "messages": []}, "bedrock", 400),
     ],

@@ -166,6 +166,13 @@ ERRORS: list[tuple[str, int, Any, ErrorKind, str]] = [
     ("openai_chat", 200, {"error": {"message": "router", "code": 502}}, ErrorKind.SERVER, "router"),
     ("openai_responses", 404, {"error": {"message": "m", "code": "model_not_found"}}, ErrorKind.NOT_FOUND, "m"),
     (
+        "openai_chat",
+        404,
+        {"error": {"message": "no such path", "type": "invalid_request_error", "code": None}},
+        ErrorKind.NOT_FOUND,
+        "no such path",
+    ),
+    (
         "gemini",
         429,
         {
