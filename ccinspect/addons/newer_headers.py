@@ -2,8 +2,8 @@
 
 * A header that is folded over several lines is one line there.
 * Trailers are in lower case, and none of them is about the connection. mitmproxy does that for headers only.
-* A `101 Switching Protocols` does not exist. It is no answer to a request that could not ask for it; mitmproxy crashes
-  on it, and with it the connection of all other requests.
+* A `101 Switching Protocols` does not exist. It is no answer to a request that has not asked for it, of any version;
+  mitmproxy crashes on it, and with it the connection of all other requests.
 
 These are internals of mitmproxy, as in `fidelity.py`.
 """
@@ -93,6 +93,6 @@ def _refuse_switching() -> None:
 
 
 def _switches(connection: h1.Http1Client, event: events.Event) -> bool:
-    request = connection.request
-    newer = request is not None and (request.is_http2 or request.is_http3)
-    return newer and isinstance(event, ResponseHeaders) and event.response.status_code == 101
+    if connection.request is None or not isinstance(event, ResponseHeaders) or event.response.status_code != 101:
+        return False
+    return connection.request.is_http2 or connection.request.is_http3 or "upgrade" not in connection.request.headers

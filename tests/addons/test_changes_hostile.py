@@ -383,6 +383,18 @@ class TestBrokenUpstreams:
             assert response.getheader("location") is None
         assert (answer["type"], answer["error"]["type"]) == ("error", "api_error"), answer
 
+    @pytest.mark.parametrize("model", ["passes", "to-openai"])
+    def test_another_protocol_that_nobody_asked_for_is_no_answer(
+        self, daemon: SharedDaemon, provider: Provider, model: str
+    ) -> None:
+        switched = Answer([head(101, [("Upgrade", "h2c"), ("Connection", "Upgrade")]), Close()])
+        for _ in range(3):
+            provider.answer_with(switched)
+        status, answer = ask(daemon, with_model(model))
+        assert status == 502
+        assert "another protocol" in answer["error"]["message"]
+        assert "crashed" not in daemon.log()
+
     def test_a_packed_stream_is_translated(self, daemon: SharedDaemon, provider: Provider) -> None:
         packed = gzip.compress(FIRST_EVENT + LAST_EVENT)
         opening = [
