@@ -69,7 +69,9 @@ class ResponseTranslator:
         response = self._read(status, headers, body)
         if response.error is not None and not (response.blocks and response.outcome is not Outcome.ERROR):
             return self._error(status, headers, response.error)
-        if not 200 <= status < 300 or any(note.severity == "error" for note in response.diagnostics):
+        # A stream that ended before it said anything of an answer.
+        nothing = response.outcome is Outcome.TRUNCATED and not response.blocks and response.model is None
+        if nothing or not 200 <= status < 300 or any(note.severity == "error" for note in response.diagnostics):
             words = f"the provider's answer (HTTP {status}, {len(body)} bytes) is no answer of {self.needs.upstream}"
             return self._error(max(status, 502), headers, ApiError(ErrorKind.SERVER, words))
         if self.needs.kind == "count_tokens":

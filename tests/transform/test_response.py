@@ -7,7 +7,7 @@ import tracemalloc
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ccinspect.pipeline.message import Headers
@@ -442,9 +442,18 @@ def test_the_header_is_ascii_json_of_at_most_4_kb(notes: list[Diagnostic]) -> No
     assert sum(entry.get("times", 1) for entry in told if "more" not in entry) <= len(notes)
 
 
+@pytest.mark.parametrize("upstream", natives.DIALECTS)
+@pytest.mark.parametrize("body", [b"data: ", b"event: ping\ndata: {}\n\n"])
+def test_a_stream_that_says_nothing_is_no_answer(body: bytes, upstream: str) -> None:
+    answer = translator("anthropic", upstream).buffered(200, head("application/json"), body)
+    assert answer.status == 502
+    assert b"is no answer of" in answer.body
+
+
 @given(
     st.binary(max_size=300), st.sampled_from(natives.DIALECTS), st.sampled_from(natives.DIALECTS), st.integers(200, 599)
 )
+@example(b"data: ", "anthropic", "anthropic", 200)
 def test_no_answer_makes_us_fail(data: bytes, client: str, upstream: str, status: int) -> None:
     for streamed in (True, False):
         translate = translator(client, upstream, stream=streamed)
