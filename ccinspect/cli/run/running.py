@@ -57,7 +57,7 @@ def execute(instance: Instance, options: RunOptions) -> int:
             status = error.exit_code
             raise
         finally:
-            end_run(client, str(answer["run_id"]), status)
+            end_run(client, str(answer["run_id"]), status, options.mode)
     return status
 
 
@@ -217,7 +217,7 @@ def report(text: str) -> None:
     say(f"ccinspect: {text}")
 
 
-def end_run(client: ControlClient, run_id: str, status: int | None) -> None:
+def end_run(client: ControlClient, run_id: str, status: int | None, mode: str) -> None:
     """Tell the daemon how it ended. That it cannot be told must not change the command's exit status."""
     # The prompt must come back even if the daemon is busy storing: what was handed over is not lost by not waiting.
     client.set_timeout(END_TIMEOUT)
@@ -226,7 +226,12 @@ def end_run(client: ControlClient, run_id: str, status: int | None) -> None:
     except CcinspectError as error:
         say(f"ccinspect: the end of this run could not be recorded: {error.message}")
         return
-    if sys.stderr.isatty():
+    if not sys.stderr.isatty():
+        return
+    if not ended["flows"] and mode != "inspect":
+        what = "proxy variables" if mode == "proxy" else "base URLs"
+        say(f"ccinspect: 0 flows recorded: if it sent any, it does not read {what}; --inspect misses none", DIM)
+    else:
         recorded = f"{count(ended['flows'], 'flow')} recorded{_spent(ended.get('spent'))}"
         say(f"ccinspect: {recorded}: ccinspect flows list --run {run_id[:8]}", DIM)
 

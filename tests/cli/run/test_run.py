@@ -190,6 +190,14 @@ def test_the_last_line_on_a_terminal_says_where_to_look(daemon: Daemon) -> None:
     assert daemon.flows(None, "--run", run["id"][:8])
 
 
+@pytest.mark.parametrize(("mode", "told"), [([], "read base URLs"), (["--proxy"], "read proxy variables")])
+def test_the_last_line_says_why_nothing_may_be_there(daemon: Daemon, mode: list[str], told: str) -> None:
+    with Terminal(daemon.argv("run", *mode, "--", "true"), daemon.environment(), columns=120) as terminal:
+        status, said = terminal.finish()
+    assert status == 0
+    assert f"0 flows recorded: if it sent any, it does not {told}; --inspect misses none" in said
+
+
 def test_ctrl_c_reaches_the_command_once(daemon: Daemon) -> None:
     script = "trap 'echo caught; exit 42' INT; echo ready; while :; do sleep 0.1; done"
     with Terminal(daemon.argv("run", "--", "sh", "-c", script), daemon.environment()) as terminal:
