@@ -8,9 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
-import requests
 from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as GrpcMetricExporter
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcSpanExporter
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter as HttpMetricExporter
@@ -27,6 +25,7 @@ from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, Trace
 from ccinspect import __version__
 from ccinspect.telemetry import names
 from ccinspect.telemetry.environment import why_no_exporter
+from ccinspect.telemetry.http_session import CollectorSession
 from ccinspect.telemetry.reasons import MOST, UNKNOWN, Listening, reason_of
 from ccinspect.telemetry.settings import OtelSettings
 from ccinspect.telemetry.spans import CLIENT, INTERNAL, Place, Span
@@ -105,7 +104,9 @@ def resource_of(settings: OtelSettings, environ: Mapping[str, str]) -> Resource:
 def span_exporter(settings: OtelSettings, environ: Mapping[str, str]) -> SpanExporter:
     if settings.protocol_in(environ) == "grpc":
         return GrpcSpanExporter(settings.endpoint, _plain(settings), headers=_lower(settings), channel_options=_CHANNEL)
-    return HttpSpanExporter(endpoint=_signal(settings, "traces"), headers=settings.headers or None, session=_session())
+    return HttpSpanExporter(
+        endpoint=_signal(settings, "traces"), headers=settings.headers or None, session=CollectorSession()
+    )
 
 
 def metric_exporter(settings: OtelSettings, environ: Mapping[str, str]) -> MetricExporter:
@@ -113,7 +114,9 @@ def metric_exporter(settings: OtelSettings, environ: Mapping[str, str]) -> Metri
         return GrpcMetricExporter(
             settings.endpoint, _plain(settings), headers=_lower(settings), channel_options=_CHANNEL
         )
-    return HttpMetricExporter(endpoint=_signal(settings, "metrics"), headers=settings.headers or None)
+    return HttpMetricExporter(
+        endpoint=_signal(settings, "metrics"), headers=settings.headers or None, session=CollectorSession()
+    )
 
 
 def _plain(settings: OtelSettings) -> bool | None:
@@ -124,21 +127,6 @@ def _plain(settings: OtelSettings) -> bool | None:
 def _lower(settings: OtelSettings) -> dict[str, str] | None:
     """gRPC takes no capitals in the names of headers."""
     return {name.lower(): value for name, value in settings.headers.items()} or None
-
-
-def _session() -> requests.Session:
-    session = requests.Session()
-    session.hooks["response"] = [_refuse_redirect]
-    return session
-
-
-def _refuse_redirect(response: requests.Response, *_: object, **__: object) -> None:
-    """The SDK follows none, and takes it for success: what was sent would be gone without a word."""
-    if 300 <= response.status_code < 400:
-        # Only where: the rest of the address may hold a token.
-        where = urlsplit(response.headers.get("location", ""))
-        to = f"{where.scheme}://{where.netloc}" if where.netloc else "another path"
-        raise requests.RequestException(f"{response.status_code}: it redirects to {to}")
 
 
 def _signal(settings: OtelSettings, name: str) -> str | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ccinspect.demo.certificates import Authority
 from ccinspect.demo.provider import Provider
 from ccinspect.store.query import StoreReader
 from ccinspect.telemetry.sdk import Exporting as SdkExporting
@@ -93,6 +94,10 @@ def test_its_own_authority_and_compression_are_those_of_the_environment(
     provider: Provider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")
+    # Set on many machines of companies; `requests` would ask it first.
+    other = tmp_path / "other.pem"
+    other.write_bytes(Authority().pem)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(other))
     with Receiver("http", provider.authority.server_context(["localhost", "127.0.0.1"])) as receiver:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", str(provider.write_ca(tmp_path / "ca.pem")))
         trusted = SdkExporting(OtelSettings(endpoint=receiver.endpoint, protocol="http"), {})
