@@ -252,7 +252,7 @@ def _pass_informational() -> None:
     wait_for_headers = HttpStream.state_wait_for_response_headers
 
     def read_headers_and_interim(self: h1.Http1Client, event: events.ConnectionEvent) -> Commands:
-        while isinstance(event, events.DataReceived) and self.request and bytes(self.buf)[:12].startswith(_INTERIM):
+        while isinstance(event, events.DataReceived) and self.request and _INTERIM.match(bytes(self.buf)[:12]):
             head = self.buf.maybe_extract_lines()
             if head is None:
                 return
@@ -283,7 +283,8 @@ def _pass_informational() -> None:
     HttpStream.state_wait_for_response_headers = relay_interim  # type: ignore[method-assign]
 
 
-_INTERIM = (b"HTTP/1.1 100", b"HTTP/1.1 102", b"HTTP/1.1 103", b"HTTP/1.1 104")
+# All but 101, which ends HTTP.
+_INTERIM = re.compile(rb"HTTP/1\.[01] 1(?!01)[0-9]{2}")
 
 
 def _pass_expect() -> None:

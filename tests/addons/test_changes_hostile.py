@@ -395,6 +395,16 @@ class TestBrokenUpstreams:
         assert "another protocol" in answer["error"]["message"]
         assert "crashed" not in daemon.log()
 
+    @pytest.mark.parametrize("version", ["HTTP/1.0", "HTTP/1.1"])
+    def test_an_answer_that_never_gets_beyond_the_interim_is_none(
+        self, daemon: SharedDaemon, provider: Provider, version: str
+    ) -> None:
+        for _ in range(3):
+            provider.answer_with(Answer([head(100, version=version), Close()]))
+        with asking(daemon, with_model("passes")) as response:
+            assert response.status == 502
+        assert "crashed" not in daemon.log()
+
     def test_a_packed_stream_is_translated(self, daemon: SharedDaemon, provider: Provider) -> None:
         packed = gzip.compress(FIRST_EVENT + LAST_EVENT)
         opening = [
