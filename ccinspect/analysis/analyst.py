@@ -102,7 +102,7 @@ class Analyst:
         entered for each flow, and may raise TimeoutError in it. `observer` is told of each flow. Raises
         StoreUnavailable; when that is because the file was damaged, it is gone now, and the next call makes it anew.
         """
-        if not (store_dir / store_schema.DATABASE).exists():
+        if not store_schema.exists(store_dir):
             yield None
             return
         with _locked(store_dir) as is_ours:

@@ -339,7 +339,7 @@ def _attach_store(db: sqlite3.Connection, store_dir: Path) -> None:
 
 def _empty(store_dir: Path) -> sqlite3.Connection:
     db = sqlite3.connect(":memory:", uri=True, isolation_level=None)
-    if (store_dir / store_schema.DATABASE).exists():
+    if store_schema.exists(store_dir):
         _attach_store(db, store_dir)
     else:
         for store_migration in store_schema.MIGRATIONS:

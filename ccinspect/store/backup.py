@@ -67,9 +67,11 @@ def write_backup(
 
     May run while the recorder writes: what is copied is the store of one moment. Raises BackupError, StoreUnavailable.
     """
+    if not target.parent.is_dir():
+        raise BackupError(f"there is no directory {target.parent}: nothing was copied", "make it, or name another file")
     if os.path.lexists(target):
         raise BackupError(f"{target} exists already: it was left as it is", "name another file, or move it away")
-    if not (store_dir / schema.DATABASE).exists():
+    if not schema.exists(store_dir):
         raise BackupError(f"there is no store in {store_dir} yet: nothing was copied", "capture something first")
     partial, side = target.with_name(f".{target.name}.partial"), target.with_name(f".{target.name}.side")
     try:

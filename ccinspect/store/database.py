@@ -215,7 +215,7 @@ def vacuum_without_daemon(store_dir: Path) -> int:
 
 
 def _command_without_daemon(store_dir: Path, name: str, params: dict[str, Any]) -> int:
-    if not (store_dir / schema.DATABASE).exists():
+    if not schema.exists(store_dir):
         return 0
     database = Database(store_dir, StoreOptions())
     try:

@@ -122,6 +122,14 @@ def _migrate_3(db: sqlite3.Connection) -> None:
 MIGRATIONS = (_migrate_1, _migrate_2, _migrate_3)
 
 
+def exists(store_dir: Path) -> bool:
+    """Whether there is a database. A file without a byte is what is left where making one was interrupted."""
+    try:
+        return (store_dir / DATABASE).stat().st_size > 0
+    except FileNotFoundError:
+        return False
+
+
 def open_for_writing(store_dir: Path) -> sqlite3.Connection:
     """Open, create or migrate the database in `store_dir`. The caller holds the lock.
 
@@ -160,7 +168,7 @@ def open_for_reading(store_dir: Path) -> sqlite3.Connection:
     Raises StoreUnavailable when it is damaged, or of another version.
     """
     path = store_dir / DATABASE
-    if not path.exists():
+    if not exists(store_dir):
         return _empty()
     try:
         db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=10.0)
@@ -171,6 +179,10 @@ def open_for_reading(store_dir: Path) -> sqlite3.Connection:
     except sqlite3.Error as error:
         db.close()
         raise cannot_open(path, error) from error
+    if version == 0:
+        # It is being made at this moment.
+        db.close()
+        return _empty()
     if version != len(MIGRATIONS):
         db.close()
         raise other_version(path, version)

@@ -19,7 +19,7 @@ from ccinspect.store.redaction import KEY_FILE
 def version_of(store_dir: Path) -> int | None:
     """The schema's number of the store there; None where there is none. Raises StoreUnavailable."""
     path = store_dir / schema.DATABASE
-    if not path.exists():
+    if not schema.exists(store_dir):
         return None
     try:
         with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=10.0)) as db:

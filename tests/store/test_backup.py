@@ -91,7 +91,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
 
 def test_a_backup_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     unpack_old_store(tmp_path / "store", 1)
-    with pytest.raises(BackupError, match="cannot be written"):
+    with pytest.raises(BackupError, match="there is no directory"):
         backup.write_backup(tmp_path / "store", tmp_path / "missing" / "copy.db", (), FILES)
     assert not (tmp_path / "missing").exists()
     with pytest.raises(BackupError, match="no store"):

@@ -41,6 +41,19 @@ def test_a_store_of_a_newer_ccinspect_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / schema.DATABASE).read_bytes() == before
 
 
+@pytest.mark.parametrize("made", ["", "PRAGMA journal_mode = WAL"], ids=["no byte", "no table"])
+def test_a_store_whose_making_was_interrupted_is_empty_and_is_made(tmp_path: Path, made: str) -> None:
+    (tmp_path / schema.DATABASE).touch()
+    db = sqlite3.connect(tmp_path / schema.DATABASE)
+    db.execute(made)
+    db.close()
+    with StoreReader(tmp_path) as store:
+        assert store.select(Selection()) == []
+    asyncio.run(record(tmp_path, ended(flow(), b"x")))
+    with StoreReader(tmp_path) as store:
+        assert store.count() == 1
+
+
 def test_a_store_of_an_older_ccinspect_is_read_after_the_daemon_brought_it_up_to_date(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
