@@ -138,4 +138,8 @@ def test_the_systems_certificates_are_trusted_unless_told_otherwise(shell: Shell
     system = "/etc/ssl/certs/ca-certificates.crt"
     tell = 'echo "$SSL_CERT_FILE $PIP_CERT $NODE_EXTRA_CA_CERTS"'
     assert shell.call(f"trust_system_roots; {tell}").stdout.split() == [system] * 3
-    assert shell.call(f"SSL_CERT_FILE=/a PIP_CERT=/b; trust_system_roots; {tell}").stdout.split() == ["/a", "/b", system]
+    assert shell.call(f"SSL_CERT_FILE=/a PIP_CERT=/b; trust_system_roots; {tell}").stdout.split() == [
+        "/a",
+        "/b",
+        system,
+    ]
