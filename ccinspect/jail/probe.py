@@ -189,8 +189,8 @@ def _by_status(title: str, done: subprocess.CompletedProcess[str]) -> Check:
 
 
 def _by_wget(title: str, done: subprocess.CompletedProcess[str]) -> Check:
-    # 8: the server answered with an error, so there was a handshake.
-    return _trusted(title) if done.returncode in (0, 8) else _untrusted(title, done)
+    # 6: the server wants a password; 8: it answered with an error. So there was a handshake.
+    return _trusted(title) if done.returncode in (0, 6, 8) else _untrusted(title, done)
 
 
 def _by_words(title: str, done: subprocess.CompletedProcess[str]) -> Check:

@@ -121,6 +121,7 @@ def finished(code: int, error: str = "") -> subprocess.CompletedProcess[str]:
     [
         ("curl", finished(0), "ok"),
         ("curl", finished(60, "curl: (60) SSL certificate problem: self-signed certificate"), "fail"),
+        ("wget", finished(6), "ok"),
         ("wget", finished(8), "ok"),
         ("wget", finished(5), "fail"),
         ("git", finished(128, "fatal: repository 'https://x/' not found"), "ok"),
