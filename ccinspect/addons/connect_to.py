@@ -13,17 +13,20 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mitmproxy import dns
+from mitmproxy import connection, dns
 from mitmproxy.proxy import server_hooks
 
 from ccinspect.addons import hints
 from ccinspect.addons.borrowed_addresses import BorrowedAddresses
 from ccinspect.addons.sources import Sources
+from ccinspect.outward.exceptions import is_loopback
 
 _ANSWER_TTL = 60
 # Types that say where a service is; others are none of our business.
 _PLACES = (dns.types.A, dns.types.AAAA, dns.types.HTTPS, dns.types.SVCB)
 _HANDSHAKE_SECONDS = 0.1
+_LED_TO = "ccinspect_led_to"
+"""Attribute of a client's connection: own addresses to which the settings lead its requests, (host, port) of each."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,11 @@ class ConnectTo:
                 return
         if name != host:
             data.server.address = (name, port)
-        elif self.sources.of(data.client).kind == "wireguard" and is_own_address(host):
+        elif (
+            self.sources.of(data.client).kind == "wireguard"
+            and _stays_here(host)
+            and (host, port) not in getattr(data.client, _LED_TO, ())
+        ):
             data.server.error = f"refused: {hints.OWN_ADDRESS}"
 
     def server_connected(self, data: server_hooks.ServerConnectionHookData) -> None:
@@ -124,6 +131,17 @@ class ConnectTo:
             # The tunnel's own TCP stack loses a close that comes before its handshake is over: the client would wait
             # for an answer until it loses patience.
             await asyncio.sleep(max(0.0, _HANDSHAKE_SECONDS - (time.time() - data.client.timestamp_start)))
+
+
+def lead(client: connection.Client, host: str, port: int) -> None:
+    """Let a jailed client's requests be sent to one of this machine's own addresses: a rule leads them there, as to a
+    model server. The client has not asked for it, and cannot."""
+    if _stays_here(host):
+        vars(client).setdefault(_LED_TO, set()).add((host, port))
+
+
+def _stays_here(host: str) -> bool:
+    return is_own_address(host) or is_loopback(host.lower().rstrip("."))
 
 
 def is_own_address(host: str) -> bool:

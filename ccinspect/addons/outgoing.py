@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mitmproxy import connection, http
 
+from ccinspect.addons.connect_to import lead
 from ccinspect.addons.exchange import Exchange
 from ccinspect.addons.from_quic import choose_transport
 from ccinspect.addons.sources import Sources
@@ -112,6 +113,8 @@ def apply_to(captured: http.HTTPFlow, out: Outgoing, client: Outgoing, *, by_nam
     else:
         request.scheme = out.scheme
         data.host, data.port = out.host, out.port
+        if out.host != client.host:
+            lead(captured.client_conn, out.host, out.port)
         if data.authority:
             request.authority = out.url.removeprefix(f"{out.scheme}://").removesuffix(out.path)
     choose_transport(captured, moved=moved)

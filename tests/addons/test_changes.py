@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -275,6 +276,46 @@ class TestRules:
     def test_a_rule_to_nowhere_stops_the_start(self, start_daemon: StartDaemon) -> None:
         with pytest.raises(AssertionError, match="no provider 'opnai'"):
             start_daemon(inspector={"transforms": [{"action": "transform", "dest_provider": "opnai"}]})
+
+
+@pytest.mark.jail
+class TestLeadingAJailToThisMachine:
+    """A rule may lead a jailed program's requests to a model server here; the program itself may not go there."""
+
+    PROGRAM = """
+import http.client, json, ssl, sys
+url, host, body = sys.argv[1:]
+scheme, _, place = url.partition("://")
+kind = http.client.HTTPSConnection if scheme == "https" else http.client.HTTPConnection
+connection = kind(place, timeout=20)
+connection.request("POST", "/v1/messages", body, {"host": host, "x-api-key": "my-own-key"})
+answer = connection.getresponse()
+print(answer.status, answer.read().decode())
+"""
+
+    def ask(self, daemon: Daemon, url: str, host: str) -> tuple[int, dict[str, Any]]:
+        done = daemon.run("run", "-i", "--", sys.executable, "-c", self.PROGRAM, url, host, json.dumps(MESSAGES))
+        status, _, body = done.stdout.partition(" ")
+        assert body, done.stderr
+        return int(status), json.loads(body)
+
+    @pytest.mark.parametrize("address", ["127.0.0.1", "localhost"])
+    def test_by_its_address_or_name(self, configure: Configure, provider: Provider, address: str) -> None:
+        local = {"host": address, "port": provider.http_port, "scheme": "http", "type": "openai_chat"}
+        rule = {"match_host": "anthropic", "action": "transform", "dest_provider": "local", "dest_model": "gpt-5-mini"}
+        local["auth"] = f"echo {REAL}"
+        daemon = configure(providers={"local": local}, inspector={"transforms": [rule]})
+        status, answer = self.ask(daemon, "https://api.anthropic.com", "api.anthropic.com")
+        assert (status, answer["type"]) == (200, "message"), answer
+        assert provider.requests[0].path == "/v1/chat/completions"
+
+    @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+    def test_not_where_the_client_names_the_place(self, configure: Configure, provider: Provider, host: str) -> None:
+        rule = {"match_path": "^/v1/messages", "action": "redirect", "dest_port": provider.http_port}
+        daemon = configure(inspector={"transforms": [rule]})
+        status, answer = self.ask(daemon, "http://api.anthropic.com", host)
+        assert (status, provider.requests) == (502, [])
+        assert "own addresses" in answer["error"]["message"]
 
 
 class TestFallbacks:

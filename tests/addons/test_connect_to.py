@@ -12,7 +12,7 @@ from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 from mitmproxy.test import tflow
 
 from ccinspect.addons.borrowed_addresses import BorrowedAddresses
-from ccinspect.addons.connect_to import ConnectTo, is_own_address, parse_connect_to
+from ccinspect.addons.connect_to import ConnectTo, is_own_address, lead, parse_connect_to
 from ccinspect.addons.sources import Listener, Sources
 
 SOURCES = Sources({("wireguard", 5000): Listener("wireguard", "run"), ("regular", 4080): Listener("proxy")})
@@ -126,7 +126,20 @@ def test_foreign_addresses_are_not(address: str) -> None:
     assert not is_own_address(address)
 
 
-@pytest.mark.parametrize("address", OWN)
+@pytest.mark.parametrize("address", [*OWN, "localhost", "LOCALHOST.", "x.localhost"])
 def test_a_jail_is_refused_the_hosts_own_addresses(address: str) -> None:
     assert connect((address, 22), {}, TUNNEL).error
     assert not connect((address, 22), {}, PROXY).error
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "localhost"])
+def test_a_jails_requests_go_where_a_rule_leads_them(address: str) -> None:
+    led, other = client(TUNNEL), client(TUNNEL)
+    lead(led, address, 11434)
+
+    def refused(who: connection.Client, port: int) -> bool:
+        server = connection.Server(address=(address, port))
+        addon({}).server_connect(ServerConnectionHookData(server=server, client=who))
+        return server.error is not None
+
+    assert (refused(led, 11434), refused(led, 22), refused(other, 11434)) == (False, True, True)
