@@ -126,7 +126,7 @@ def exists(store_dir: Path) -> bool:
     """Whether there is a database. A file without a byte is what is left where making one was interrupted."""
     try:
         return (store_dir / DATABASE).stat().st_size > 0
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
 
 

@@ -74,6 +74,7 @@ def test_claude_code_answers_and_is_seen(user_daemon: Daemon, provider: Provider
     assert user_daemon.body(answer["id"], "--response").endswith(b'data: {"type": "message_stop"}\n\n')
 
 
+@pytest.mark.long
 def test_claude_code_runs_a_tool(user_daemon: Daemon, provider: Provider, workplace: Path) -> None:
     """Two turns: the model asks for a tool, the agent runs it and brings the result. Both are seen."""
     (workplace / "example file_path").write_text("a line of the file\n")

@@ -152,6 +152,7 @@ class TestClaudeCode:
         assert purposes(own) == ["user_turn", "tool_continuation", "tool_continuation"]
         one_conversation(own)
 
+    @pytest.mark.long
     def test_counting_and_compacting(self, claude: Run, user_daemon: Daemon, provider: Provider) -> None:
         claude("-p", "hello")
         claude("-c", "-p", "/context")
@@ -240,6 +241,7 @@ class TestCodex:
             "curl",
         }
 
+    @pytest.mark.long
     def test_over_http_where_websockets_are_refused(self, codex: Run, user_daemon: Daemon, provider: Provider) -> None:
         for _ in range(5):
             refusal = json_answer(426, {"error": {"message": "no WebSockets here", "type": "invalid_request_error"}})
@@ -315,7 +317,7 @@ class TestAider:
         ("model", "provider_name", "dialect"),
         [
             ("openai/gpt-fake-large", "openai", "openai_chat"),
-            ("anthropic/claude-fake-large", "anthropic", "anthropic"),
+            pytest.param("anthropic/claude-fake-large", "anthropic", "anthropic", marks=pytest.mark.long),
             pytest.param("gemini/gemini-fake-large", "gemini", "gemini", marks=pytest.mark.long),
         ],
     )
