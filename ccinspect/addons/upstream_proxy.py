@@ -75,6 +75,7 @@ def install(proxy: UpstreamProxy, borrowed: BorrowedAddresses) -> None:
     _wait_for_first_bytes(proxy, borrowed)
     _know_plain_requests()
     _send_in_absolute_form()
+    _ask_once()
     _read_refusals(proxy)
 
 
@@ -238,6 +239,19 @@ def _send_in_absolute_form() -> None:
             yield command
 
     h1.Http1Client.send = send_absolute  # type: ignore[method-assign]
+
+
+def _ask_once() -> None:
+    mark_done = h1.Http1Client.mark_done
+
+    def close_when_done(self: h1.Http1Client, *, request: bool = False, response: bool = False) -> Commands:
+        yield from mark_done(self, request=request, response=response)
+        # Many a proxy ends its connection after each answer and does not say so; the next request would meet that end.
+        if self.request is None and self.conn.connected and getattr(self.conn, _ABSOLUTE, None) is not None:
+            self.state = self.done
+            yield commands.CloseConnection(self.conn)
+
+    h1.Http1Client.mark_done = close_when_done  # type: ignore[assignment,method-assign]
 
 
 def in_absolute_form(head: bytes, authority: str, authorization: str | None) -> bytes:

@@ -11,7 +11,7 @@ import ssl
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -165,13 +165,15 @@ def test_the_forward_proxy_lets_the_upstream_one_resolve_names(corporate: Corpor
 def test_plain_http_is_asked_of_the_proxy_itself(corporate: Corporate) -> None:
     port = corporate.provider.http_port
     url = f"http://{ONLY_THERE}:{port}/v1/messages?way=absolute"
-    connection = http.client.HTTPConnection("127.0.0.1", corporate.daemon.ports["proxy"], timeout=20)
-    for _ in range(2):
-        connection.request("POST", url, BODY, HEADERS)
-        answer = connection.getresponse()
-        assert (answer.status, bool(answer.read())) == (200, True)
-    connection.close()
-    flow = corporate.flow("/v1/messages?way=absolute")
+    with closing(http.client.HTTPConnection("127.0.0.1", corporate.daemon.ports["proxy"], timeout=20)) as connection:
+        for _ in range(2):
+            connection.request("POST", url, BODY, HEADERS)
+            answer = connection.getresponse()
+            assert (answer.status, bool(answer.read())) == (200, True)
+    first, flow = corporate.daemon.wait_for(2, lambda one: str(one["request"].get("path")).endswith("way=absolute"))
+    # This proxy ends its connections without a word: none is used again.
+    assert first["server_conn"]["sockname"] != flow["server_conn"]["sockname"]
+    assert first["client_conn"]["id"] == flow["client_conn"]["id"]
     names = [name for name, _ in flow["request"]["headers"]]
     assert "proxy-authorization" not in [name.lower() for name in names]
     assert flow["server_conn"]["via"]
