@@ -8,7 +8,8 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
+from pathlib import Path
 
 import pytest
 
@@ -54,9 +55,16 @@ def ask(
     return done.stdout.strip() or done.stderr
 
 
-def listening_for_jails() -> set[int]:
+def listening_for_jails(daemon: Daemon) -> set[int]:
+    """Ports of this daemon: those of other tests' daemons come and go meanwhile."""
+    sockets = set()
+    for link in Path(f"/proc/{daemon.pid}/fd").iterdir():
+        # It may have been closed since.
+        with suppress(FileNotFoundError):
+            sockets.add(str(link.readlink()))
     with closing(Netlink(netlink.SOCK_DIAG)) as diag:
-        return {found.port for found in listeners(diag) if found.address == CAPTURING}
+        found = [each for each in listeners(diag) if each.address == CAPTURING]
+    return {each.port for each in found if f"socket:[{each.inode}]" in sockets}
 
 
 def test_what_goes_there_is_the_runs_and_under_its_rules(start: StartDaemon) -> None:
@@ -103,12 +111,12 @@ def test_an_upstream_of_its_own_is_there_too(start: StartDaemon) -> None:
 def test_no_jail_reaches_the_listeners_of_another(start: StartDaemon) -> None:
     """Not even those of a run that begins later, of which its bridge was told nothing."""
     daemon = start()
-    before = listening_for_jails()
+    assert not listening_for_jails(daemon)
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     waiting = daemon.argv("run", "-i", "--", "sh", "-c", "echo ready; read line")
     with daemon.popen(waiting, **pipes) as early:
         assert early.stdout.readline() == b"ready\n"
-        own = listening_for_jails() - before
+        own = listening_for_jails(daemon)
         assert own
         argv = daemon.argv("run", "-i", "--", sys.executable, "-c", CONNECT, str(min(own)), CAPTURING, "127.0.0.1")
         with daemon.popen(argv, **pipes) as other:
@@ -116,4 +124,4 @@ def test_no_jail_reaches_the_listeners_of_another(start: StartDaemon) -> None:
         early.communicate(b"\n", timeout=30)
     assert len(answers.split()) == 2
     assert b"0" not in answers.split()
-    assert not listening_for_jails() & own
+    assert not listening_for_jails(daemon)
