@@ -29,6 +29,7 @@ import re
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from types import MappingProxyType
 from typing import Any
 
@@ -60,15 +61,10 @@ from mitmproxy.proxy.layers.http._hooks import HttpRequestHeadersHook
 
 Commands = Generator[commands.Command, Any, None]
 
-_installed = False
 
-
+@cache
 def install() -> None:
     """Adjust mitmproxy in this process. Idempotent; must run before the first connection."""
-    global _installed
-    if _installed:
-        return
-    _installed = True
     http1.read_request_head = _keep_target(_keep_lines(http1.read_request_head))  # type: ignore[assignment]
     http1.read_response_head = _keep_lines(http1.read_response_head)  # type: ignore[assignment]
     _pass_trailers(h1.Http1Server, ResponseTrailers, ResponseEndOfMessage)

@@ -7,6 +7,7 @@ a model server does not. mitmproxy keeps the transport of the client.
 from __future__ import annotations
 
 from collections.abc import Generator
+from functools import cache
 from typing import Any
 
 from mitmproxy import http
@@ -16,15 +17,10 @@ from mitmproxy.proxy.layers.http import GetHttpConnection, HttpLayer, is_h3_alpn
 
 Commands = Generator[commands.Command, Any, None]
 
-_installed = False
 
-
+@cache
 def install() -> None:
     """Adjust mitmproxy in this process. Idempotent; must run before the first connection."""
-    global _installed
-    if _installed:
-        return
-    _installed = True
     get_connection = HttpLayer.get_connection
 
     def get_free_connection(self: HttpLayer, event: GetHttpConnection, *, reuse: bool = True) -> Commands:

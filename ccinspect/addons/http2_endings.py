@@ -16,6 +16,7 @@ These are internals of mitmproxy, as in `fidelity.py`.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from functools import cache
 from typing import Any
 
 from h2.errors import ErrorCodes
@@ -43,15 +44,10 @@ _CODE = "ccinspect_code"
 _CLOSED = "peer closed connection"
 _NOT_TAKEN = "the upstream is ending its HTTP/2 connection and did not take this request; send it again"
 
-_installed = False
 
-
+@cache
 def install() -> None:
     """Adjust mitmproxy in this process. Idempotent; must run before the first connection."""
-    global _installed
-    if _installed:
-        return
-    _installed = True
     _read_goaway()
     _let_streams_end()
     _pass_codes()

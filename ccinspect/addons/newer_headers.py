@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Generator
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from mitmproxy import http
@@ -38,15 +39,10 @@ _OF_THE_CONNECTION = (b"connection", b"keep-alive", b"proxy-connection", b"trans
 
 _SWITCHED = "the upstream switches to another protocol, which nobody has asked for"
 
-_installed = False
 
-
+@cache
 def install() -> None:
     """Adjust mitmproxy in this process. Idempotent; must run before the first connection."""
-    global _installed
-    if _installed:
-        return
-    _installed = True
     h2.normalize_h1_headers = _unfolding(h2.normalize_h1_headers)  # type: ignore[assignment]
     for kind in (h2.Http2Connection, Http3Connection):
         kind._handle_event = _with_plain_trailers(kind._handle_event)  # type: ignore[method-assign]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import cache
 
 from mitmproxy import http
 from mitmproxy.proxy.layers import http as http_layer
@@ -17,15 +18,10 @@ from mitmproxy.proxy.layers import http as http_layer
 _METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _IN_NO_TARGET = re.compile(rb"[\x00-\x20\x7f]")
 
-_installed = False
 
-
+@cache
 def install() -> None:
     """Adjust mitmproxy in this process. Idempotent; must run before the first connection."""
-    global _installed
-    if _installed:
-        return
-    _installed = True
     http_layer.validate_request = _validating_line(http_layer.validate_request)  # type: ignore[assignment]
 
 

@@ -20,6 +20,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Protocol
 
 from mitmproxy import http
@@ -57,8 +58,6 @@ _SAFE = ("GET", "HEAD", "OPTIONS")
 # What is held of an answer that may be thrown away; a longer one is no error message, and is passed on.
 _MAX_HELD = 4 << 20
 
-_installed = False
-
 
 class Retries(Protocol):
     """Says which answers must not reach the client before they were judged."""
@@ -74,12 +73,9 @@ class AttemptFailedHook(commands.StartHook):
     flow: http.HTTPFlow
 
 
+@cache
 def install() -> None:
     """Adjust mitmproxy in this process. Idempotent; must run before the first connection."""
-    global _installed
-    if _installed:
-        return
-    _installed = True
     _retry_errors()
     _retry_connecting()
     _hold_answers()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from mitmproxy import flow, http
@@ -30,8 +31,6 @@ from ccinspect.transform.answers import failed
 from ccinspect.wire.model import ErrorKind
 
 Commands = Generator[commands.Command, Any, None]
-
-_installed = False
 
 
 @dataclass
@@ -61,12 +60,9 @@ class Unanswered:
         captured.response = http.Response.make(answer.status, answer.body, http.Headers(answer.headers.fields))
 
 
+@cache
 def install() -> None:
     """Adjust mitmproxy in this process. Idempotent; must run before the first connection."""
-    global _installed
-    if _installed:
-        return
-    _installed = True
     handle_error = HttpStream.handle_protocol_error
 
     def answer_or_handle(self: HttpStream, event: RequestProtocolError | ResponseProtocolError) -> Commands:
